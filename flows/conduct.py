@@ -4,26 +4,25 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from flows.apart.news import noted_without_news, without_news_apart
+from flows.apart.tried_again import tried_again
+from flows.apart.with_model import ask_again_apart, begun_apart, experiment_apart
+from flows.crews.choice import only_watches
 from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.shards import DriveShard, ShardWork, work_all
 from flows.telling.beside import ALONE, Beside
 from flows.watch import Watcher
-from pipeline.errors import AuditError
 from pipeline.faults import own_faults
 from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.signed.attestation import attest
-from pipeline.runs.nights import nothing_new
 from pipeline.runs.run import Run
-from pipeline.runs.start import StartWatch
+from pipeline.runs.start_watch import StartWatch
 from pipeline.studies.untrusted.workers import WorkerPool
-from pipeline.walk.map_plan import expected_maps
 from reports.pdf import render
 from reports.registry import sections
 
 __all__ = ["DriveShard", "begun", "conduct", "plainly", "run_without_news"]
-
-_TRIES = 3
 
 
 def plainly(shard: int, work: Callable[[], int]) -> int:  # noqa: ARG001 - a shard's number is for those who show it
@@ -32,24 +31,18 @@ def plainly(shard: int, work: Callable[[], int]) -> int:  # noqa: ARG001 - a sha
 
 
 def begun(request: AuditRequest, watcher: Watcher, pool: WorkerPool) -> Run:
-    """Create a run whose studies are read by the processes of ``pool``.
-
-    Where other threads are importing, MONAI may stumble over that, and is asked again.
+    """Create a run whose studies are read by the processes of ``pool``; in a process of its own where others work it.
 
     Raises:
         AuditError: one line that says what is wrong.
         InternalError: when camaudit's own code fails.
     """
+    if only_watches(request.loaded.config.run):
+        return begun_apart(request, watcher)
     watch = StartWatch(pool, watcher.estimated, watcher.said)
     create = partial(Run.create, request.loaded, request.command, deep=request.deep, watch=watch)
     with own_faults():
-        for _ in range(_TRIES - 1):
-            try:
-                return create()
-            except AuditError as error:
-                if not _is_lost_race(error):
-                    raise
-        return create()
+        return tried_again(create)
 
 
 def run_without_news(request: AuditRequest) -> Path | None:
@@ -61,11 +54,10 @@ def run_without_news(request: AuditRequest) -> Path | None:
     """
     if not request.only_new:
         return None
+    if only_watches(request.loaded.config.run):
+        return without_news_apart(request)
     with own_faults():
-        run = nothing_new.run_without_news(request.loaded, deep=request.deep)
-        if run is not None:
-            nothing_new.note_nothing_new(request.loaded, run, request.command)
-        return run
+        return noted_without_news(request)
 
 
 def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard, beside: Beside = ALONE) -> Path:
@@ -79,30 +71,24 @@ def conduct(run: Run, engine: Engine, watcher: Watcher, drive_shard: DriveShard,
     with run, own_faults():
         studies = run.computed
         run.note("engine.chosen", engine=str(engine))
-        maps_each = expected_maps(run.config, [layer.name for layer in run.spec.layers])
-        watcher.started(len(run.members), studies, studies * maps_each)
+        watcher.started(len(run.members), studies, studies * run.maps_each)
         beside.page.begun(run)
         was_prefect = engine.is_prefect
-        work_all(ShardWork(run, engine, watcher, drive_shard, beside, maps_each), beside.crew)
+        work_all(ShardWork(run, engine, watcher, drive_shard, beside), beside.crew)
         for family in run.config.experiments.families:
             engine.check()
-            run.experiment(family, watcher.on_maps)
+            if beside.crew.leads:
+                run.experiment(family, watcher.on_maps)
+            else:
+                experiment_apart(run, family, watcher.on_maps)
         engine.check()
         if was_prefect and not engine.is_prefect:
             run.note("engine.lost", reason=engine.lost)
-        run.finish(flow_run=engine.flow_run, engine=str(engine))
+        ask_model = run.ask_again if beside.crew.leads else partial(ask_again_apart, run)
+        run.finish(flow_run=engine.flow_run, engine=str(engine), ask_model=ask_model)
         report = render(run.folder)
         packages = [part.package for part in sections() if part.package is not None]
         run.note("report.rendered", [report.name], packages=packages)
         attest(run.folder, load_site_key())
         beside.page.finished(run.folder)
     return run.folder
-
-
-def _is_lost_race(error: BaseException | None) -> bool:
-    """Tell whether MONAI walked ``sys.modules`` while another thread imported."""
-    while error is not None:
-        if "changed size during iteration" in str(error):
-            return True
-        error = error.__cause__
-    return False

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.allocation import keep_freed_memory
-from flows.crews.choice import crew_of
+from flows.crews.choice import crew_of, only_watches
 from flows.engines import Engine
 from flows.request import AuditRequest
 from flows.server import PrefectServer, UnreachableError, prefect_server
@@ -87,11 +87,16 @@ def _run_with(
     server: PrefectServer | UnreachableError | None, request: AuditRequest, engine: Engine, watcher: Watcher
 ) -> Path:
     keep_freed_memory()
+    watches = only_watches(request.loaded.config.run)
     with WorkerPool() as pool:
-        warm_up(pool)
+        if not watches:
+            warm_up(pool)
         with crew_of(request.loaded.config.run) as crew:
             with _collection_paused():
-                from flows.conduct import begun, conduct, plainly  # torch and MONAI: by now the server starts beside
+                from flows.conduct import begun, conduct, plainly  # by now the server starts beside
+
+                if not watches:
+                    import pipeline.runs.start  # noqa: F401 - torch and MONAI, before Prefect starts threads
 
             run = begun(request, watcher, pool)
             address = _address(server, engine)

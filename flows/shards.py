@@ -3,16 +3,21 @@
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from time import monotonic
+from typing import TYPE_CHECKING
 
+from flows.apart.with_model import first_pass_apart
 from flows.crews.crew import Crew
 from flows.engines import Engine
 from flows.telling.beside import Beside, StopRequestedError
 from flows.watch import Watcher
 from pipeline.errors import OutputError
+from pipeline.runs.first_pass import needs_survey
 from pipeline.runs.run import Run
 from pipeline.runs.shared.claims import TRIES
 from pipeline.runs.shared.turns import missing_shards, shards_in_turn
-from pipeline.runs.shared.worker import ShardWorker
+
+if TYPE_CHECKING:
+    from pipeline.runs.shared.worker import ShardWorker
 
 __all__ = ["DriveShard", "ShardWork", "work_all"]
 
@@ -22,24 +27,25 @@ DriveShard = Callable[[int, Callable[[], int]], int]
 
 @dataclass(frozen=True)
 class ShardWork:
-    """How the shards of a run are worked here, and who is told; ``maps_each`` is a study's expected number of maps."""
+    """How the shards of a run are worked here, and who is told."""
 
     run: Run
     engine: Engine
     watcher: Watcher
     drive: DriveShard
     beside: Beside
-    maps_each: int
 
     def work(self, shards: Generator[int | None, None, None]) -> None:
         """Work the shards that are this process's own, in turn."""
+        from pipeline.runs.shared.worker import ShardWorker  # here: torch, which a process that watches is not to hold
+
         with ShardWorker(self.run, shards, self.watcher.on_maps) as worker:
             while (shard := self._next(worker)) is not None:
                 started = monotonic()
                 studies = self.drive(shard, worker.finish)
                 self.beside.page.shard_done(shard, studies, monotonic() - started)
 
-    def _next(self, worker: ShardWorker) -> int | None:
+    def _next(self, worker: "ShardWorker") -> int | None:
         self.stop_if_asked()
         self.engine.check()
         return worker.begin()
@@ -47,7 +53,7 @@ class ShardWork:
     def tell(self, shard: int) -> None:
         """Tell of a shard that another process has done."""
         studies = len(self.run.members_of(shard))
-        self.watcher.on_maps(self.maps_each * studies)
+        self.watcher.on_maps(self.run.maps_each * studies)
         self.beside.page.shard_done(shard, studies, None)
 
     def stop_if_asked(self) -> None:
@@ -71,18 +77,33 @@ def work_all(work: ShardWork, crew: Crew) -> None:
         AuditError: when a shard cannot be worked, or a crew leaves some undone.
         StopRequestedError: when somebody asked for an end between two shards.
     """
-    run = work.run
-    run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
-    work.work(shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)))
-    (_lead if crew.leads else _oversee)(work, crew)
+    if crew.leads:
+        _lead(work, crew)
+    else:
+        _first_pass(work)
+        _oversee(work, crew)
     work.stop_if_asked()
-    run.claims.remove()
+    work.run.claims.remove()
 
 
 def _lead(work: ShardWork, crew: Crew) -> None:
     """Work shards beside the crew, and what helpers who died leave behind."""
+    run = work.run
+    run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
+    work.work(shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)))
     with crew.at(work.run.folder):
         work.work(shards_in_turn(work.run, waits=True, on_others=work.tell))
+
+
+def _first_pass(work: ShardWork) -> None:
+    """Have done beforehand what all other shards depend on, in a process that ends with it."""
+    run = work.run
+    tuning = [shard for shard in sorted(run.tuning_shards) if not run.is_done(shard)]
+    if tuning or needs_survey(run.config):
+        work.stop_if_asked()
+        first_pass_apart(run)
+        for shard in tuning:
+            work.tell(shard)
 
 
 def _oversee(work: ShardWork, crew: Crew) -> None:

@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pipeline.checks.run_estimate import RunEstimate
 from pipeline.faults import package_logger
 from pipeline.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from pipeline.checks.estimate import RunEstimate
 
 __all__ = ["Watcher"]
 
@@ -23,5 +20,5 @@ class Watcher:
 
     started: Callable[[int, int, int], None] = lambda studies, new, maps: None  # noqa: ARG005 - the names are the documentation
     on_maps: Progress = silent
-    estimated: Callable[["RunEstimate"], None] = lambda estimate: None  # noqa: ARG005
+    estimated: Callable[[RunEstimate], None] = lambda estimate: None  # noqa: ARG005
     said: Callable[[str], None] = package_logger().warning

@@ -147,6 +147,10 @@ class InternalError(Exception):
         self.kind = kind
         self.trace = trace
 
+    def __reduce__(self) -> tuple[type["InternalError"], tuple[str, str, Path | None]]:
+        """Travel between processes: an exception's default way would lose the place."""
+        return InternalError, (self.place, self.kind, self.trace)
+
 
 class StudyError(AuditError):
     """One study cannot be audited; the run goes on without it.

@@ -13,8 +13,9 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 from rich.table import Table
 
 from cam import Cost
-from pipeline.checks.estimate import RunEstimate, estimate_run
+from pipeline.checks.estimate import estimate_run
 from pipeline.checks.model_check import Probe, check_model
+from pipeline.checks.run_estimate import RunEstimate
 from pipeline.checks.survey import Losses, Survey, survey_studies
 from pipeline.config import AuditConfig, Criterion
 from pipeline.config_file import LoadedConfig

@@ -10,7 +10,7 @@ from flows.engines import Engine
 from flows.telling.beside import Beside
 from pipeline.faults import own_faults
 from pipeline.runs.measure import measure_run
-from pipeline.runs.start import StartWatch
+from pipeline.runs.start_watch import StartWatch
 
 __all__ = ["measure_again"]
 

@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from flows.watch import Watcher
-
-if TYPE_CHECKING:
-    from pipeline.checks.estimate import RunEstimate
+from pipeline.checks.run_estimate import RunEstimate
 
 __all__ = ["time_left", "watching"]
 
@@ -61,7 +58,7 @@ def watching(preparing: str, *, quiet: bool) -> Iterator[Watcher]:
     def on_maps(done: int, more: int = 0, /) -> None:
         progress.update(bar, advance=done, total=max((progress.tasks[0].total or 0) + more, 0))
 
-    def estimated(estimate: "RunEstimate") -> None:
+    def estimated(estimate: RunEstimate) -> None:
         if estimate.seconds > _WORTH_TELLING:
             console.print(estimate.sentence, highlight=False)
 

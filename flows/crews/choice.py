@@ -9,7 +9,12 @@ from flows.crews.processes import devices_of, processes
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 
-__all__ = ["crew_of"]
+__all__ = ["crew_of", "only_watches"]
+
+
+def only_watches(config: RunConfig) -> bool:
+    """Tell whether the process that begins a run leaves all work on it to others."""
+    return config.engine in ("dask", "pool")
 
 
 @contextmanager

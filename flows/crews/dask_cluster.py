@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flows.crews.crew import Crew, IsWorking
-from flows.working import work_shards
 from pipeline.errors import AuditError, ConfigError
 from pipeline.extras import needs
 from pipeline.faults import package_logger
@@ -73,6 +72,8 @@ def _client(address: str | None, count: int) -> "Iterator[Client]":
 
 def _work(folder: str) -> str | None:
     """Join a run in a worker; return what went wrong: Dask would log an error's frames and values otherwise."""
+    from flows.working import work_shards  # here: torch and MONAI, which the process that watches is not to hold
+
     try:
         work_shards(Path(folder))
     except AuditError as error:

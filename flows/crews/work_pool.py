@@ -19,7 +19,6 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.crews.crew import Crew, IsWorking
 from flows.engines import WorkError
-from flows.working import work_shards
 from pipeline.errors import AuditError, ConfigError
 from pipeline.faults import package_logger
 
@@ -32,6 +31,8 @@ _DEPLOYMENT = "camaudit"
 @flow(name="audit-work", flow_run_name="work-{run_id}", persist_result=False)
 def join_run(folder: str, run_id: str) -> None:  # noqa: ARG001 - shown as the flow run's name
     """Work shards of a run that nobody else has, until none is left."""
+    from flows.working import work_shards  # here: torch and MONAI, which the process that watches is not to hold
+
     try:
         work_shards(Path(folder))
     except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs

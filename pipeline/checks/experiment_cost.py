@@ -1,17 +1,17 @@
 """What the families of experiments will take: maps and answers of the model, counted before they are computed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cam import METHODS
 from pipeline.checks.model_check import Probe
+from pipeline.checks.run_estimate import ExperimentCost
 from pipeline.config import AuditConfig
 from pipeline.config_experiments import FaithfulnessConfig, SanityConfig
 from pipeline.evidence.sanity.rules import map_plan
 from pipeline.findings.experiments.stability import PICTURE_CHANGES
 from pipeline.vocabulary import Family
 
-__all__ = ["ExperimentCost", "experiment_cost"]
+__all__ = ["experiment_cost"]
 
 _COSTLY = 16  # pictures for one map, from which on fewer studies and draws have to do
 _BATTERY = 15  # pictures a study and label: as it is, and changed
@@ -20,15 +20,6 @@ _CURVES = 14  # pictures for one order of blocks
 _OPPONENTS = 58  # and for the opponents that all maps of a study share
 _BLOCKS = 4  # along each axis
 _ASKED = {"average_drop": 2, "increase": 0, "sensitivity_n": 50, "mean_fill_deletion": 9}  # pictures a map, at most
-
-
-@dataclass(frozen=True)
-class ExperimentCost:
-    """Maps and answers that the experiments ask the model for, and about how many seconds they take."""
-
-    maps: int = 0
-    answers: int = 0
-    seconds: float = 0.0
 
 
 def experiment_cost(config: AuditConfig, probe: Probe, tried: Mapping[Family, int]) -> ExperimentCost:

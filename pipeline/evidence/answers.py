@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from pipeline.config import AuditConfig, ModelConfig
 from pipeline.vocabulary import TargetRole
 
-__all__ = ["Labels", "Roles", "answered_wrongly", "known_targets", "missed", "roles_of", "why_answers_are_not_judged"]
+__all__ = [
+    "Labels",
+    "Roles",
+    "answered_wrongly",
+    "expected_targets",
+    "known_targets",
+    "missed",
+    "roles_of",
+    "why_answers_are_not_judged",
+]
 
 Labels = tuple[str, ...]
 
@@ -50,6 +59,15 @@ def missed(model: ModelConfig, reference: Labels | None, predicted: Labels) -> L
     if reference is None or why_answers_are_not_judged(model) is not None:
         return ()
     return tuple(label for label in reference if label != model.negative_label and label not in predicted)
+
+
+def expected_targets(config: AuditConfig) -> int:
+    """Return how many targets a study is expected to have before anything is known of it.
+
+    A study whose targets follow from its reference or its prediction is taken to have one.
+    """
+    named = [target for target in config.explain.targets if target in config.model.labels]
+    return len(named) + (len(named) < len(config.explain.targets))
 
 
 def known_targets(config: AuditConfig, reference: Labels | None, predicted: Labels = ()) -> Labels:

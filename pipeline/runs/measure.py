@@ -27,17 +27,15 @@ from pipeline.runs.locking import compare, subject_of
 from pipeline.runs.reuse import EarlierRuns, earlier_answers, earlier_runs, first_seen
 from pipeline.runs.run import Run
 from pipeline.runs.start import (
-    SILENT,
     CarriedStudies,
     Start,
-    StartWatch,
-    alone_in,
     map_recipes,
     run_name,
     scoring_of,
     this_program,
     write_start,
 )
+from pipeline.runs.start_watch import SILENT, StartWatch, alone_in
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_scorer

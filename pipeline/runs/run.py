@@ -2,16 +2,19 @@
 
 ``Run.create`` checks, hashes and locks; ``Run.open`` needs nothing but the folder. A shard can be worked by any process
 that sees the folder. Model, worker processes and log belong to the run and end with its block.
+
+What needs the model, its transforms or a map's grid is imported by the methods that do: torch and MONAI take 300 MiB,
+which a process that only watches others work, or draws conclusions, is not to hold.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pipeline.conclusions.conclude import Shown, chosen_cases, conclusions
 from pipeline.conclusions.equivalent_maps import equivalent_maps
@@ -22,13 +25,11 @@ from pipeline.conclusions.per_study_csv import CSV_FILE, columns_of, per_study_c
 from pipeline.conclusions.tuned import rules_of, tuned_of, who_tunes
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
-from pipeline.errors import ConfigError
+from pipeline.evidence.answers import expected_targets
 from pipeline.evidence.columns.store import ColumnStore
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.evidence.localisation.average_mask import AverageMasks
 from pipeline.evidence.localisation.tuning import RegionRules
-from pipeline.experiments.bench import Bench
-from pipeline.experiments.registry import EXPERIMENTS
 from pipeline.faults import FAULTS, fault_log
 from pipeline.files import written
 from pipeline.findings.carried import shard_files
@@ -59,22 +60,19 @@ from pipeline.findings.spec import (
 from pipeline.findings.stored_audits import StoredAudits
 from pipeline.findings.study_audit import StudyAudit, methods_at_layers
 from pipeline.progress import Progress, silent
-from pipeline.runs.arithmetic_check import chosen_for_check, likeness_to_float32
+from pipeline.runs.asked_again import AskedAgain, AskModel, StudiesToAsk, chosen_for_check
 from pipeline.runs.first_pass import kept_averages, masks_file, needs_survey, tuning_answers
 from pipeline.runs.nights.heartbeat import at_work
-from pipeline.runs.pictures import cut_pictures
 from pipeline.runs.private_sources import PrivateSources, read_sources
-from pipeline.runs.repeatability import repeatability
 from pipeline.runs.reuse import carried_answers, referring
 from pipeline.runs.shared.claims import Claims
-from pipeline.runs.start import SILENT, StartWatch, alone_in, prepare_start, write_start
+from pipeline.runs.start_watch import SILENT, StartWatch, alone_in
 from pipeline.studies.untrusted.workers import WorkerPool
-from pipeline.vocabulary import Family
-from pipeline.walk.alignment import with_layers
-from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
-from pipeline.walk.first_pass.mask_survey import surveyed_masks
-from pipeline.walk.stretches import Audited, Stretch
-from pipeline.walk.study_walk import audit_studies
+from pipeline.vocabulary import BASELINES, Family
+
+if TYPE_CHECKING:
+    from pipeline.walk.auditor import Auditor
+    from pipeline.walk.stretches import Audited, Stretch
 
 __all__ = ["Run", "RunStatus"]
 
@@ -86,6 +84,14 @@ class RunStatus:
     shards: int
     done: tuple[int, ...]
     finished: bool
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """Who drove a run: the engine, and the name of Prefect's flow run where it was shown as one."""
+
+    engine: str
+    flow_run: str | None
 
 
 class Run:
@@ -123,15 +129,27 @@ class Run:
             AuditError: one line that says what is wrong with the model, the archive or the folder; also when another
                 process has a run of this audit under way.
         """
+        from pipeline.runs.start import created_run
+
         with ExitStack() as stack:
             stack.enter_context(alone_in(loaded.config.run.output / loaded.config.name, watch.say))
             pool = watch.pool or stack.enter_context(WorkerPool())
-            with ColumnStore(loaded.config.run.output / loaded.config.name) as store:
-                start = prepare_start(loaded, command, pool, deep=deep, watch=watch, keep=store.keep)
-                folder, spec, members = write_start(start)
-            run = cls(folder, spec, members, pool, stack.pop_all())
-        run.__dict__["auditor"] = replace(start.auditor, pool=None)
+            created = created_run(loaded, command, pool, deep=deep, watch=watch)
+            run = cls(created.folder, created.spec, created.members, pool, stack.pop_all())
+        run.__dict__["auditor"] = replace(created.auditor, pool=None)
         return run
+
+    @classmethod
+    def made_by(cls, make: Callable[[], Path], audits: Path, say: Callable[[str], None]) -> Self:
+        """Have another process make a run's folder, while this one holds ``audits``, the folder of the audit's runs.
+
+        Raises:
+            AuditError: as ``create`` does.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(alone_in(audits, say))
+            run = cls.open(make())
+            return cls(run.folder, run.spec, run.members, owned=stack.pop_all())
 
     @classmethod
     def open(cls, folder: Path, *, pool: WorkerPool | None = None, device: str | None = None) -> Self:
@@ -198,6 +216,11 @@ class Run:
         """How many studies are not carried over."""
         return len(self.members) - self.members.shards.get(None, 0)
 
+    @property
+    def maps_each(self) -> int:
+        """How many maps a study is expected to need before anything is known of it."""
+        return expected_targets(self.config) * sum(recipe.method not in BASELINES for recipe in self.spec.maps)
+
     @cached_property
     def tuning_shards(self) -> frozenset[int]:
         """The shards of patients on whom thresholds are tuned."""
@@ -215,24 +238,13 @@ class Run:
         return read_sources(self.folder)
 
     @cached_property
-    def auditor(self) -> Auditor:
+    def auditor(self) -> "Auditor":
         """The model and all that studies are audited with; loaded when it is first asked for."""
-        layers = tuple(layer.name for layer in self.spec.layers)
-        if self.spec.measured is not None:
-            return with_layers(self._with_same_metrics(open_scorer(self.config, layers, self.pool)), self.spec.layers)
-        opened = open_auditor(self.config, self.sources.folder, layers=layers)
-        auditor = with_layers(self._with_same_metrics(opened), self.spec.layers)
-        known = (self.spec.model.sha256, self.spec.model.code_sha256)
-        if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:
-            raise ConfigError(f"{self.folder}: the model was changed while the run was under way; start the run again")
-        return replace(auditor, one_by_one=self.spec.model.one_by_one)
+        from pipeline.runs.model_side.opening import auditor_of, scorer_of
 
-    def _with_same_metrics(self, auditor: Auditor) -> Auditor:
-        if tuple(metric.facts for metric in auditor.metrics.values()) != self.spec.metrics:
-            raise ConfigError(
-                f"{self.folder}: a package's metric was changed while the run was under way; run it again"
-            )
-        return auditor
+        if self.spec.measured is not None:
+            return scorer_of(self.folder, self.spec, self.config, self.pool)
+        return auditor_of(self.folder, self.spec, self.config, self.sources.folder)
 
     @cached_property
     def average_masks(self) -> AverageMasks | None:
@@ -254,11 +266,13 @@ class Run:
         Raises:
             OutputError: when the folder cannot be written.
         """
+        from pipeline.walk.first_pass.mask_survey import surveyed_masks
+
         sources = [self.sources.studies[member.study] for member in self.members_of(shard)]
         write_maps(self.folder / masks_file(shard), surveyed_masks(replace(self.auditor, pool=self.pool), sources))
         record_files(self._ledger(), "masks.surveyed", self.folder, [masks_file(shard)], shard=shard)
 
-    def _equipped(self, shard: int | None = None) -> Auditor:
+    def _equipped(self, shard: int | None = None) -> "Auditor":
         """Return the auditor with the run's processes and all that is known of its cohort.
 
         A ``shard`` of patients on whom thresholds are tuned is worked before there are any.
@@ -285,15 +299,19 @@ class Run:
         Raises:
             AuditError: when the model is no longer the one that ``create`` saw, or the folder cannot be written.
         """
+        from pipeline.walk.study_walk import audit_studies
+
         stretch = self.stretch(shard, on_maps)
         return self.keep(shard, audit_studies(stretch.auditor, stretch.sources, stretch.on_maps))
 
-    def stretch(self, shard: int, on_maps: Progress = silent) -> Stretch:
+    def stretch(self, shard: int, on_maps: Progress = silent) -> "Stretch":
         """Return the studies of a shard, and what they are audited with.
 
         Raises:
             AuditError: when the model is no longer the one that ``create`` saw.
         """
+        from pipeline.walk.stretches import Stretch
+
         studies = [member.study for member in self.members_of(shard)]
         carried = carried_answers(self.folder, self.spec.recipes, studies)
         sources = [
@@ -301,7 +319,7 @@ class Run:
         ]
         return Stretch(self._equipped(shard), sources, on_maps)
 
-    def keep(self, shard: int, audited: Audited) -> int:
+    def keep(self, shard: int, audited: "Audited") -> int:
         """Write the rows and maps that a shard came to; return how many studies it holds.
 
         Raises:
@@ -315,8 +333,12 @@ class Run:
         record_files(self._ledger(), "shard.finished", self.folder, files, shard=shard, studies=len(audits))
         return len(audits)
 
-    def finish(self, *, engine: str = "local", flow_run: str | None = None) -> Results:
+    def finish(
+        self, *, engine: str = "local", flow_run: str | None = None, ask_model: AskModel | None = None
+    ) -> Results:
         """Draw the conclusions of a run whose shards are done, and write them; experiments come first.
+
+        ``ask_model`` shows the model what it is asked again, by default in this process.
 
         Raises:
             OutputError: when a shard is missing or is not the one that was written, or the folder cannot be written.
@@ -325,34 +347,46 @@ class Run:
         rows = self._experiments()
         with ColumnStore(self.folder) as store:
             cohort = gather(self.spec, self.members, records, store.keep)
-            return self._concluded(cohort, records, rows, engine, flow_run)
+            again = (ask_model or self.ask_again)(self._to_be_asked(cohort, records))
+            return self._concluded(cohort, records, rows, again, Conduct(engine, flow_run))
 
-    def _concluded(
-        self, cohort: GatheredCohort, records: Records, rows: ExperimentRows, engine: str, flow_run: str | None
-    ) -> Results:
-        """Draw the conclusions from what was gathered, and write them."""
-        auditor, sources = self._equipped(), self.sources.studies
+    def ask_again(self, studies: StudiesToAsk) -> AskedAgain:
+        """Read a few studies once more, cut their pictures and hold their maps against what the model gives now.
+
+        Raises:
+            AuditError: when the model is no longer the one that ``create`` saw, or the folder cannot be written.
+        """
+        from pipeline.runs.model_side.asking import asked_again
+
+        return asked_again(self.folder, self._equipped(), studies, self.sources.studies)
+
+    def _to_be_asked(self, cohort: GatheredCohort, records: Records) -> StudiesToAsk:
+        """Choose the cases that are shown, and on whom it is tried whether maps come out again."""
         cases = [study for study, _ in chosen_cases(self.spec, cohort)[0]]
         first = next((study.study for study in cohort.studies if study.model_input is not None), None)
         examples = list(cohort.parts.maps.examples.values())
         chosen = chosen_for_check([study.study for study in cohort.studies if study.mapped])
         known = records.of({*cases, *examples, *chosen, *([first] if first else [])})
-        pictures, picture = cut_pictures(
-            self.folder, auditor, [known[study] for study in cases], known[first] if first else None, sources
+        return StudiesToAsk(
+            cases=tuple(known[study] for study in cases),
+            first=known[first] if first else None,
+            examples=tuple(known[study] for study in examples),
+            compared=tuple(known[study] for study in chosen),
         )
-        repeat = repeatability(self.folder, [known[study] for study in examples], auditor, sources)
-        likeness = likeness_to_float32(self.folder, [known[study] for study in chosen], auditor, sources)
+
+    def _concluded(
+        self, cohort: GatheredCohort, records: Records, rows: ExperimentRows, again: AskedAgain, conduct: Conduct
+    ) -> Results:
+        """Draw the conclusions from what was gathered, and write them."""
         ledger = self._ledger()
-        cut = (name for case in pictures.values() for name in (case.panels, case.volume))
-        files = [name for name in (*cut, picture[0]) if name is not None]
         studies = {"studies": len(cohort.studies), "computed": self.computed}
-        record_files(ledger, "inference.finished", self.folder, files, **studies)
-        provenance = _provenance(self.spec, ledger, repeat, engine, flow_run)
-        provenance = provenance.model_copy(update={"arithmetic": likeness})
+        record_files(ledger, "inference.finished", self.folder, again.files, **studies)
+        provenance = _provenance(self.spec, ledger, again.repeatability, conduct)
+        provenance = provenance.model_copy(update={"arithmetic": again.likeness})
         earlier = earlier_points(self.folder, self.spec.previous_run)
         at_layers = methods_at_layers(cohort.studies)
         equivalent = equivalent_maps(self.folder, records, cohort.parts.maps.places, at_layers)
-        shown = Shown(provenance, pictures, picture, equivalent, history=earlier)
+        shown = Shown(provenance, again.pictures, again.model_input, equivalent, history=earlier)
         results = self._with_changes(conclusions(self.spec, self.members, cohort, records, shown, rows), records)
         with written(self.folder / CSV_FILE) as file:
             file.writelines(per_study_csv(records, self.spec.metrics, columns_of(cohort.studies)))
@@ -377,6 +411,9 @@ class Run:
         """
         if experiment_file(family) in files_told_by(self.folder / LEDGER_FILE):
             return
+        from pipeline.experiments.bench import Bench
+        from pipeline.experiments.registry import EXPERIMENTS
+
         sources = tuple(self.sources.studies[study] for study in self.spec.experiments[family])
         auditor = replace(self.auditor, pool=self.pool)
         rows = EXPERIMENTS[family](Bench(auditor, family, sources, self.spec.layers[0].shape, on_maps))
@@ -424,7 +461,7 @@ class Run:
         return Ledger(self.folder / LEDGER_FILE, load_site_key())
 
 
-def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, engine: str, flow_run: str | None) -> Provenance:
+def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, conduct: Conduct) -> Provenance:
     finished, program, config = datetime.now(UTC), spec.program, spec.config
     return Provenance(
         camaudit=program.camaudit,
@@ -439,8 +476,8 @@ def _provenance(spec: RunSpec, ledger: Ledger, repeat: str, engine: str, flow_ru
         seed=config.run.seed,
         replicates=config.run.replicates,
         determinism=repeat,
-        engine=engine,
-        flow_run=flow_run,
+        engine=conduct.engine,
+        flow_run=conduct.flow_run,
         previous_run=spec.previous_run,
         ledger_head=ledger.head,
         ledger_length=ledger.length,

@@ -5,8 +5,7 @@ import platform
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -15,12 +14,12 @@ from pathlib import Path
 import torch
 
 from cam import METHODS
-from pipeline.checks.estimate import RunEstimate, estimate_run
+from pipeline.checks.estimate import estimate_run
 from pipeline.checks.model_check import Probe, check_model
 from pipeline.config_file import LoadedConfig
 from pipeline.errors import OutputError
+from pipeline.evidence.columns.store import ColumnStore
 from pipeline.experiments.choosing import chosen_studies
-from pipeline.faults import package_logger
 from pipeline.files import written
 from pipeline.findings.carried import REUSED, Carried
 from pipeline.findings.custody.ledger import Ledger
@@ -50,11 +49,11 @@ from pipeline.packed.by_name import MappedByName
 from pipeline.packed.items import Keep, MappedItems, in_memory
 from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
 from pipeline.runs.carried_experiments import carried_experiments
-from pipeline.runs.exclusive import exclusive
 from pipeline.runs.first_pass import dependent_on_cohort, split_of
 from pipeline.runs.locking import Subject, compare, enter_run, subject_of
 from pipeline.runs.private_sources import write_sources
 from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs, first_seen
+from pipeline.runs.start_watch import SILENT, StartWatch
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.vocabulary import Family
 from pipeline.walk.alignment import with_layers
@@ -63,11 +62,10 @@ from pipeline.walk.map_plan import in_order, missing_maps, recipes_of
 from pipeline.walk.sources import StudySource, find_sources, training_overlap
 
 __all__ = [
-    "SILENT",
     "CarriedStudies",
+    "CreatedRun",
     "Start",
-    "StartWatch",
-    "alone_in",
+    "created_run",
     "map_recipes",
     "prepare_start",
     "run_name",
@@ -78,29 +76,6 @@ __all__ = [
 
 _SMALLEST_SHARD, _LARGEST_SHARD = 8, 500
 """Studies in a shard unless configured: a twentieth of the new ones, within these bounds."""
-
-
-def _warn(sentence: str) -> None:
-    package_logger().warning(sentence)
-
-
-def _tell_nobody(estimate: RunEstimate) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class StartWatch:
-    """Who is told while a run is created, and whose processes read its studies (None: the run's own).
-
-    ``say`` is told when the folder of the audit's runs is taken over from a process that died.
-    """
-
-    pool: WorkerPool | None = None
-    on_estimate: Callable[[RunEstimate], None] = _tell_nobody
-    say: Callable[[str], None] = _warn
-
-
-SILENT = StartWatch()
 
 
 @dataclass(frozen=True)
@@ -135,19 +110,28 @@ class Start:
     experiments_from: Mapping[Family, str] = field(default_factory=dict)
 
 
-@contextmanager
-def alone_in(audits: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the folder of an audit's runs; leave none behind where nothing came of it.
+@dataclass(frozen=True)
+class CreatedRun:
+    """A run whose folder is written, with the model that it was tried on."""
+
+    folder: Path
+    spec: RunSpec
+    members: MemberTable
+    auditor: Auditor
+
+
+def created_run(
+    loaded: LoadedConfig, command: str, pool: WorkerPool, *, deep: bool = False, watch: StartWatch = SILENT
+) -> CreatedRun:
+    """Check and hash everything and write a run's folder; the caller holds the folder of the audit's runs.
 
     Raises:
-        OutputError: when another process holds it.
+        AuditError: one line that says what is wrong; then no folder is left.
     """
-    try:
-        with exclusive(audits, say):
-            yield
-    finally:
-        with suppress(OSError):  # it holds runs
-            audits.rmdir()
+    with ColumnStore(loaded.config.run.output / loaded.config.name) as store:
+        start = prepare_start(loaded, command, pool, deep=deep, watch=watch, keep=store.keep)
+        folder, spec, members = write_start(start)
+    return CreatedRun(folder, spec, members, start.auditor)
 
 
 def prepare_start(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cam import METHODS
 from pipeline.config import AuditConfig, digest_of
-from pipeline.evidence.answers import Labels, roles_of
+from pipeline.evidence.answers import Labels, expected_targets, roles_of
 from pipeline.findings.recipes import Place, Recipes
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
@@ -16,7 +16,6 @@ __all__ = [
     "MapsToCompute",
     "calls_for",
     "expected_maps",
-    "expected_targets",
     "in_order",
     "map_names",
     "methods_by_layers",
@@ -72,15 +71,6 @@ def map_names(config: AuditConfig, layers: Sequence[str]) -> dict[Place, str]:
         places = METHODS[method].places(layers)
         names |= {(method, place): method if len(places) < 2 else f"{method}@{place}" for place in places}
     return names
-
-
-def expected_targets(config: AuditConfig) -> int:
-    """Return how many targets a study is expected to have before anything is known of it.
-
-    A study whose targets follow from its reference or its prediction is taken to have one.
-    """
-    named = [target for target in config.explain.targets if target in config.model.labels]
-    return len(named) + (len(named) < len(config.explain.targets))
 
 
 def expected_maps(config: AuditConfig, layers: Sequence[str]) -> int:

@@ -216,7 +216,7 @@ def test_our_own_fault_beside_the_studies(tmp_path, camaudit, monkeypatch, place
     monkeypatch.setattr(f"flows.conduct.{place}", lambda *_, **__: {}["SECRET^PETER"])
     code, _, err = camaudit("run", config)
     assert code == 3
-    assert "camaudit itself failed at flows/conduct.py:" in err.splitlines()[-1]
+    assert "camaudit itself failed at flows/" in err.splitlines()[-1]
     assert "SECRET" not in err
     assert ("--debug" in err.splitlines()[-1]) == (
         place == "Run.create"

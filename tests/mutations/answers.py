@@ -70,7 +70,7 @@ MUTANTS = [
     ),
     *of("pipeline/conclusions/gathered.py", (' and entry.target_role == "reference"]', "]"), tests=(KEPT,)),
     *of("pipeline/verify/rows.py", ("stated != _roles(run.spec.config, audit)", "False"), tests=(KEPT,)),
-    *of("pipeline/runs/pictures.py", ("    for label in answered:", "    for label in ():"), tests=(KEPT,)),
+    *of("pipeline/runs/model_side/pictures.py", ("    for label in answered:", "    for label in ():"), tests=(KEPT,)),
     *of(
         "pipeline/checks/rules/criteria.py",
         ("if cell.reference in (model.negative_label, *words):", "if False:"),

@@ -178,8 +178,15 @@ MUTANTS: list[Mutant] = [
         tests=(REUSE, "-k", "changes_an_answer or new_studies or made_again"),
     ),
     *of(
+        "pipeline/runs/model_side/opening.py",
+        (
+            "if (auditor.loaded.sha256, auditor.loaded.code_sha256) != (spec.model.sha256, spec.model.code_sha256):",
+            "if False:",
+        ),
+        tests=(RUN, "-k", "under_way"),
+    ),
+    *of(
         "pipeline/runs/run.py",
-        ("if (auditor.loaded.sha256, auditor.loaded.code_sha256) != known:", "if False:"),
         ("        check_file(self.folder, SOURCES_FILE, files_told_by(self.folder / LEDGER_FILE))\n", ""),
         tests=(RUN, "-k", "under_way or missing_shard"),
     ),

@@ -7,7 +7,7 @@ from pipeline.findings.custody.site_key import load_site_key
 from pipeline.progress import silent
 from pipeline.runs.locking import lock_audit, subject_of
 from pipeline.runs.run import Run
-from pipeline.runs.start import StartWatch
+from pipeline.runs.start_watch import StartWatch
 from pipeline.walk import auditor as auditors
 from pipeline.walk.sources import find_sources
 from tests.pipeline.shared_pool import POOL

@@ -2,7 +2,8 @@
 
 A manifest lists so many studies of one image. Each study's record is made up, and all else is the product's own:
 listing, hashes, pseudonyms, the model's check, register, cohort, shards, claims, ledger, records, conclusions. The
-start, the shards and the conclusions of each size have a process of their own, whose times and peaks of memory are
+start, the shards and the conclusions of each size have a process of their own, and so has the client of a cluster,
+which leads another such run from the listing to the report and holds no model. Their times and peaks of memory are
 printed, with what each had before its first study, and what a million would take by the growth between the two
 largest sizes. With ``--server`` the shards are also shown on a Prefect server, and its database's growth is printed.
 """
@@ -18,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 STUDIES = (10_000, 100_000)
@@ -27,7 +29,8 @@ ASKED = 1_000_000
 _MIB, _HOUR = 2**20, 3600
 
 
-PARTS = ("begin", "shards", "conclusions")
+PARTS = ("begin", "shards", "conclusions", "client")
+_A_FEW = 8
 
 
 @dataclass(frozen=True)
@@ -48,58 +51,101 @@ class PartCost:
 
 
 def cost_of(part: str, studies: int, folder: Path, *, server: bool) -> PartCost:
-    """Do a part of a run of so many studies in this process; the runs before it left their files in ``folder``."""
+    """Do a part of a run of so many studies in this process; the parts before it left their files in ``folder``.
+
+    It is done for a run of a few studies first, which loads what it needs.
+    """
     os.environ |= {"CAMAUDIT_STATE": str(folder / "state"), "PREFECT_HOME": str(folder / "prefect")}
     os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "WARNING"}
-    from pipeline.runs import run as runs
-    from pipeline.runs.shared import worker
-
-    worker.audit_in_turn = made_up_in_turn  # the only part that is not the product's
-    bare = _loaded(folder / f"bare-{part}", part)
-    start, database = time.process_time(), None
-    if part == "begin":
-        run = begin(folder / "many", studies)
-    else:
-        (place,) = (folder / "many" / "runs" / "planted").glob("*/run.json")
-        run = runs.Run.open(place.parent)
-        if part == "shards":
-            database = _worked(run, folder, server=server)
-        else:
-            with run:
-                run.finish()
+    _do(part, folder / "bare", _A_FEW, server=False)
+    bare, start = _peak(), time.process_time()
+    run, database = _do(part, folder / "many", studies, server=server)
     seconds = time.process_time() - start
     size = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
     return PartCost(studies, part, run.spec.shards, seconds, bare, _peak(), size / _MIB, database)
 
 
-def _loaded(folder: Path, part: str) -> float:
-    """Do the part for a run of a few studies, which loads what it needs; return the megabytes that this takes."""
-    run = begin(folder, 8)
-    if part != "begin":
-        _worked(run, folder, server=False)
-        with run:
-            run.finish()
-    return _peak()
+def _do(part: str, folder: Path, studies: int, *, server: bool):
+    """Do a part of the run below ``folder``; return the run, and how many megabytes a server's database has grown."""
+    if part == "begin":
+        return begin(folder, studies), None
+    if part == "client":
+        return lead(folder, studies), None
+    from pipeline.runs.run import Run
+
+    (place,) = (folder / "runs" / "planted").glob("*/run.json")
+    run = Run.open(place.parent)
+    if part == "shards":
+        from pipeline.runs.shared import worker
+
+        worker.audit_in_turn = made_up_in_turn  # the only part that is not the product's
+        return run, _worked(run, folder.parent, server=server)
+    from flows.apart.with_model import ask_again_apart
+
+    with run:
+        run.finish(ask_model=partial(ask_again_apart, run))
+    return run, None
 
 
 def begin(folder: Path, studies: int):
     """Create a run of a manifest of so many studies, all of one image."""
     from pipeline.checks.config_checks import checked_config
     from pipeline.runs.run import Run
-    from pipeline.runs.start import StartWatch
+    from pipeline.runs.start_watch import StartWatch
     from pipeline.studies.untrusted.workers import WorkerPool
+
+    loaded = checked_config(listed(folder, studies, "planted"))
+    with WorkerPool() as pool, Run.create(loaded, "benchmark", watch=StartWatch(pool)) as run:
+        return run
+
+
+def lead(folder: Path, studies: int):
+    """Lead a run as the client of a cluster does, from the listing to the report; another process works its shards."""
+    from flows.apart.with_model import begun_apart
+    from flows.conduct import conduct, plainly
+    from flows.crews.crew import Crew
+    from flows.engines import Engine
+    from flows.request import AuditRequest
+    from flows.telling.beside import Beside
+    from flows.watch import Watcher
+    from pipeline.checks.config_checks import checked_config
+
+    run = begun_apart(AuditRequest(checked_config(listed(folder, studies, "led")), "benchmark"), Watcher())
+    crew = Crew("a process", _working, leads=False)
+    conduct(run, Engine(print, "local"), Watcher(), plainly, Beside(crew=crew))
+    return run
+
+
+@contextlib.contextmanager
+def _working(run: Path) -> Iterator[Callable[[], bool]]:
+    """Have a process of its own work a run, whose records are made up."""
+    with subprocess.Popen([sys.executable, "-m", __spec__.name, "--work", str(run)]) as worker:
+        yield lambda: worker.poll() is None
+
+
+def work(run: Path) -> None:
+    """Join a run as ``camaudit work`` does, and make its records up."""
+    from flows.working import work_shards
+    from pipeline.runs.shared import worker
+
+    worker.audit_in_turn = made_up_in_turn
+    work_shards(run)
+
+
+def listed(folder: Path, studies: int, name: str) -> Path:
+    """Write a manifest of so many studies of one image and a configuration of that ``name``; return its path."""
     from tests.pipeline.planted import plant
 
     settings = {"device": "cpu", "replicates": 200, "workers": 0, "engine": "local"}
-    config = plant(folder, 1, run=settings, criteria=[{"metric": "accuracy", "at_least": 0.7}])
-    with (folder / "archive" / "manifest.csv").open("w") as file:
+    criteria = [{"metric": "accuracy", "at_least": 0.7}]
+    config = plant(folder / name, 1, name=name, run=settings | {"output": str(folder / "runs")}, criteria=criteria)
+    with (folder / name / "archive" / "manifest.csv").open("w") as file:
         file.write("study,patient,image,label,site\n")
         file.writelines(
             f"study{number:09},patient{number // 2:09},study00.nii.gz,{'lesion' * (number % 5 < 3)},{number % 7}\n"
             for number in range(studies)
         )
-    with WorkerPool() as pool, Run.create(checked_config(config), "benchmark", watch=StartWatch(pool)) as run:
-        return run
+    return config
 
 
 def made_up_in_turn(first, upcoming):
@@ -141,7 +187,7 @@ def _worked(run, folder: Path, *, server: bool) -> float | None:
 
     if not server:
         with run:
-            work_all(ShardWork(run, Engine(print, "local"), Watcher(), plainly, ALONE, 0), NO_CREW)
+            work_all(ShardWork(run, Engine(print, "local"), Watcher(), plainly, ALONE), NO_CREW)
         return None
     from prefect import flow
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -153,7 +199,7 @@ def _worked(run, folder: Path, *, server: bool) -> float | None:
     engine = Engine(print)
     with prefect_server() as own, temporary_settings({PREFECT_API_URL: own.wait()}):  # type: ignore[union-attr]
         before = _database(folder)
-        work = ShardWork(run, engine, Watcher(), _as_tasks(engine), Beside(PrefectPage(engine)), 0)
+        work = ShardWork(run, engine, Watcher(), _as_tasks(engine), Beside(PrefectPage(engine)))
         with run:
             flow(name="audit", persist_result=False)(lambda: work_all(work, NO_CREW))()
         time.sleep(30)  # task states go to the server as events, which it takes in afterwards
@@ -219,8 +265,11 @@ if __name__ == "__main__":
     parser.add_argument("--server", action="store_true")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.part:
+    if given.work:
+        work(given.work)
+    elif given.part:
         with contextlib.redirect_stdout(sys.stderr):
             cost = cost_of(given.part, given.studies[0], given.folder, server=given.server)
         print(json.dumps(vars(cost)))

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from cam.estimate import Cost
-from pipeline.checks.estimate import estimate_run, in_words
-from pipeline.checks.experiment_cost import ExperimentCost
+from pipeline.checks.estimate import estimate_run
 from pipeline.checks.model_check import Probe
+from pipeline.checks.run_estimate import ExperimentCost, in_words
 from pipeline.config import AuditConfig
 from pipeline.findings.experiments.stability import PICTURE_CHANGES
 from pipeline.findings.facts import LayerFacts

@@ -19,7 +19,7 @@ from pipeline.findings.custody.site_key import load_site_key
 from pipeline.runs.first_pass import masks_file
 from pipeline.runs.measure import measure_run
 from pipeline.runs.run import Run
-from pipeline.runs.start import StartWatch
+from pipeline.runs.start_watch import StartWatch
 from pipeline.runs.verify_archive import audit_anew, check_archive
 from pipeline.studies.geometry import Geometry, cells, plan
 from pipeline.studies.volume import Heatmap

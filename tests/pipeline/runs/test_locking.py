@@ -171,7 +171,7 @@ def test_a_lock_says_what_it_fixes(small):
 def test_two_runs_of_one_audit_do_not_run_at_once(small):
     from pipeline.checks.config_checks import checked_config
     from pipeline.runs.run import Run
-    from pipeline.runs.start import StartWatch
+    from pipeline.runs.start_watch import StartWatch
     from tests.pipeline.shared_pool import POOL
 
     with (

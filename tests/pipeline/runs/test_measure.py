@@ -5,7 +5,7 @@ import torch
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.runs.measure import measure_run
-from pipeline.runs.start import StartWatch
+from pipeline.runs.start_watch import StartWatch
 from tests.pipeline.planted import plant
 from tests.pipeline.runs.test_run import change, complete
 from tests.pipeline.shared_pool import POOL

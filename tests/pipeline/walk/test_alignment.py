@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.findings.facts import LayerFacts
 from pipeline.runs.measure import measure_run
 from pipeline.runs.run import Run
-from pipeline.runs.start import StartWatch
+from pipeline.runs.start_watch import StartWatch
 from pipeline.studies.geometry import Geometry, cells, plan
 from pipeline.walk.alignment import map_resampling, with_layers
 from tests.pipeline.planted import FACTORY, plant

@@ -5,7 +5,7 @@ import pytest
 from pipeline.config_file import load_config
 from pipeline.runs.measure import measure_run
 from pipeline.runs.run import Run
-from pipeline.runs.start import StartWatch
+from pipeline.runs.start_watch import StartWatch
 from tests.pipeline.planted import plant
 from tests.pipeline.runs.test_run import complete
 from tests.pipeline.shared_pool import POOL

@@ -19,6 +19,7 @@ from pipeline.findings.pictures.volumes import save_volume, volume_name
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import load_map
 from pipeline.findings.study_audit import StudyAudit, map_name, methods_at_layers
+from pipeline.runs.asked_again import Picture
 from pipeline.studies.study import Study
 from pipeline.studies.volume import Heatmap, Volume
 from pipeline.walk.alignment import map_resampling
@@ -26,12 +27,9 @@ from pipeline.walk.auditor import Auditor
 from pipeline.walk.reading import read_studies
 from pipeline.walk.sources import StudySource, bound
 
-__all__ = ["INPUT_PICTURE", "Picture", "cut_pictures"]
+__all__ = ["INPUT_PICTURE", "cut_pictures"]
 
 INPUT_PICTURE = "model-input.npz"
-
-Picture = tuple[str | None, str | None]
-"""The file of a picture in the run's folder, and the note beside it or in its place."""
 
 
 def cut_pictures(

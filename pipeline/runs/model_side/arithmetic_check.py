@@ -18,18 +18,10 @@ from pipeline.walk.auditor import Auditor
 from pipeline.walk.sources import StudySource
 from pipeline.walk.study_walk import audit_studies
 
-__all__ = ["chosen_for_check", "likeness_to_float32"]
-
-_STUDIES = 8
+__all__ = ["likeness_to_float32"]
 
 Pair = tuple[StudyAudit, StudyAudit]
 """A study's record as the run has it, and in plain float32."""
-
-
-def chosen_for_check(studies: Sequence[str]) -> list[str]:
-    """Return a few studies that lie evenly over the cohort."""
-    places = np.linspace(0, len(studies) - 1, min(_STUDIES, len(studies))).astype(int)
-    return [studies[place] for place in places]
 
 
 def likeness_to_float32(

@@ -8,7 +8,7 @@ from pipeline.config import RunConfig
 from pipeline.findings.arithmetic import ArithmeticCheck
 from pipeline.findings.shards import load_maps
 from pipeline.models.arithmetic import arithmetic, arithmetic_in_words, laid_out, layout_of
-from pipeline.runs.arithmetic_check import chosen_for_check
+from pipeline.runs.asked_again import chosen_for_check
 from pipeline.runs.reuse import run_answers
 from reports.sections.reproducibility import _arithmetic
 from tests.pipeline.planted import plant

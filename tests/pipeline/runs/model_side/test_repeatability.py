@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.findings.shards import load_maps
-from pipeline.runs.repeatability import _difference, repeatability
+from pipeline.runs.model_side.repeatability import _difference, repeatability
 from pipeline.runs.reuse import run_answers
 from pipeline.walk.sources import find_sources
 from tests.pipeline.planted import plant
@@ -45,7 +45,7 @@ def test_a_difference_has_a_size(config, monkeypatch):
                 values.flat[0] += np.abs(values).max() / 64
         return maps
 
-    monkeypatch.setattr("pipeline.runs.repeatability.load_maps", altered)
+    monkeypatch.setattr("pipeline.runs.model_side.repeatability.load_maps", altered)
     _, words = said(config)
     assert "do NOT repeat bit for bit" in words
     size = f"{largest[words.split()[0]] / 64:.2g}"

@@ -1,0 +1,121 @@
+"""A call in a process of its own: what it returns, raises and tells comes here, and no process is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.apart.own_process import in_own_process
+from pipeline.errors import AuditError, ConfigError, InternalError, OutputError
+from pipeline.findings.custody.chain import LedgerError, LedgerFault
+
+
+def process_and_sum(first, second, tell):
+    tell("begun")
+    return os.getpid(), first + second
+
+
+def test_the_answer_of_another_process():
+    heard = []
+    process, total = in_own_process(process_and_sum, 2, 3, told=heard.append)
+    assert total == 5
+    assert process != os.getpid()
+    assert heard == ["begun"]
+
+
+def raising(kind, _tell):
+    if kind == "library":
+        import a_module_that_is_not_there  # noqa: F401
+    if kind == "fault":
+        raise KeyError("SECRET^PETER")
+    if kind == "ledger":
+        raise LedgerError(LedgerFault.KEY, "another key")
+    if kind == "odd":
+        raise OddError("a", "b")
+    raise ConfigError("run.seed: must be 1")
+
+
+class OddError(OutputError):
+    """One that an exception's default way of travelling cannot take along."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+def raised(kind):
+    with pytest.raises((AuditError, InternalError)) as caught:
+        in_own_process(raising, kind, told=pytest.fail)
+    return caught.value
+
+
+def test_errors_are_those_that_were_raised():
+    assert type(raised("config")) is ConfigError
+    assert str(raised("config")) == "run.seed: must be 1"
+    assert raised("ledger").fault is LedgerFault.KEY
+    assert str(raised("odd")) == "a and b"
+    fault = raised("fault")
+    assert type(fault) is InternalError
+    assert fault.kind == "KeyError"
+    assert "SECRET" not in str(fault)
+    assert raised("library").__cause__.name == "a_module_that_is_not_there"  # its extra can be named
+
+
+def dying(_tell):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_dies_is_told_of_in_a_line():
+    with pytest.raises(AuditError, match=r"ended before it was done \(SIGKILL; the system does so where memory runs"):
+        in_own_process(dying, told=pytest.fail)
+
+
+def waiting(folder, tell):
+    (folder / "begun").write_text(str(os.getpid()))
+    try:
+        tell("begun")
+        time.sleep(600)
+    finally:
+        (folder / "put in order").touch()
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from flows.apart.own_process import in_own_process
+from flows.commands.ending import one_line_at_the_end
+from tests.flows.apart.test_own_process import waiting
+with one_line_at_the_end(debug=False):
+    in_own_process(waiting, Path(sys.argv[1]), told=lambda _: print("begun", flush=True))
+"""
+
+
+def is_gone(process):
+    for _ in range(200):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_whoever_ends_the_one_that_waits_ends_the_other_in_order(tmp_path, number, code):
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-c", PARENT, str(tmp_path)]
+    parent = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert parent.stdout.readline() == "begun\n"
+    parent.send_signal(number)
+    _, said = parent.communicate()
+    assert parent.returncode == code
+    assert is_gone(int((tmp_path / "begun").read_text()))
+    assert (tmp_path / "put in order").exists()
+    assert said.splitlines() == (
+        []
+        if number == signal.SIGKILL
+        else ["camaudit: interrupted; what was finished is kept: run the same command again to go on"]
+    )
