@@ -29,7 +29,7 @@ def without_news_apart(request: AuditRequest) -> Path | None:
         AuditError: one line that says what is wrong.
         InternalError: when camaudit's own code fails.
     """
-    return in_own_process(_noted, request, told=lambda _: None)
+    return in_own_process(_noted, request, hear=lambda _: None)
 
 
 def _noted(request: AuditRequest, _tell: Tell) -> Path | None:

@@ -18,7 +18,7 @@ from pipeline.errors import AuditError, InternalError
 from pipeline.faults import own_faults
 from pipeline.studies.untrusted.import_path import import_path
 
-__all__ = ["Tell", "in_own_process", "serve"]
+__all__ = ["Tell", "in_own_process", "serve_call"]
 
 Result = TypeVar("Result")
 
@@ -29,13 +29,13 @@ _END_SECONDS = 20.0  # until a process that was asked to end has put in order wh
 _PROGRAM = """
 import sys
 handle, *sys.path[:] = sys.argv[1:]
-from flows.apart.own_process import serve
-serve(int(handle))
+from flows.apart.own_process import serve_call
+serve_call(int(handle))
 """
 
 
-def in_own_process(function: Callable[..., Result], *arguments: object, told: Tell) -> Result:
-    """Return ``function(*arguments, tell)``, called in a new process; whatever it tells there, ``told`` is told here.
+def in_own_process(function: Callable[..., Result], *arguments: object, hear: Tell) -> Result:
+    """Return ``function(*arguments, tell)``, called in a new process; whatever it tells there, ``hear`` hears here.
 
     The function is a module's own, and all that travels can be pickled. Where this process is asked to end, the other
     is asked too, and waited for; where this one dies, the other ends by itself.
@@ -51,7 +51,7 @@ def in_own_process(function: Callable[..., Result], *arguments: object, told: Te
         with _waited_for(process):
             try:
                 ours.send((function, arguments))
-                outcome, answer, cause = _outcome(ours, told)
+                outcome, answer, cause = _outcome(ours, hear)
             except (EOFError, ConnectionError):
                 process.wait()
                 raise AuditError(_how_it_ended(process.returncode)) from None
@@ -90,13 +90,13 @@ def _waited_for(process: "subprocess.Popen[bytes]") -> Iterator[None]:
         process.stdin.close()
 
 
-def _outcome(channel: "Connection[Any, Any]", told: Tell) -> tuple[str, Any, BaseException | None]:
+def _outcome(channel: "Connection[Any, Any]", hear: Tell) -> tuple[str, Any, BaseException | None]:
     """Pass on what is told until the call is over; return how it ended, with what, and the cause of an error."""
     while True:
         kind, content, cause = channel.recv()
         if kind != "told":
             return kind, content, cause
-        told(content)
+        hear(content)
 
 
 def _how_it_ended(code: int) -> str:
@@ -105,7 +105,7 @@ def _how_it_ended(code: int) -> str:
     return f"a process of this run ended before it was done ({how}{memory}); run the same command again to go on"
 
 
-def serve(handle: int) -> None:
+def serve_call(handle: int) -> None:
     """Answer one call at this end of a pipe, then end; asked to end, in the way that a command does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

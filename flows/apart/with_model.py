@@ -24,7 +24,7 @@ def begun_apart(request: AuditRequest, watcher: Watcher) -> Run:
         InternalError: when camaudit's own code fails.
     """
     config: AuditConfig = request.loaded.config
-    make = partial(in_own_process, _created, request, told=watcher.estimated)
+    make = partial(in_own_process, _created, request, hear=watcher.estimated)
     return Run.made_by(make, config.run.output / config.name, watcher.said)
 
 
@@ -35,7 +35,7 @@ def first_pass_apart(run: Run) -> None:
         AuditError: when a shard cannot be worked.
         InternalError: when camaudit's own code fails.
     """
-    in_own_process(_first_pass, run.folder, told=_nothing)
+    in_own_process(_first_pass, run.folder, hear=_nothing)
 
 
 def experiment_apart(run: Run, family: Family, on_maps: Progress) -> None:
@@ -45,7 +45,7 @@ def experiment_apart(run: Run, family: Family, on_maps: Progress) -> None:
         AuditError: when the model changed meanwhile, or the folder cannot be written.
         InternalError: when camaudit's own code fails.
     """
-    in_own_process(_experiment, run.folder, family, told=lambda maps: on_maps(*maps))
+    in_own_process(_experiment, run.folder, family, hear=lambda maps: on_maps(*maps))
 
 
 def ask_again_apart(run: Run, studies: StudiesToAsk) -> AskedAgain:
@@ -55,7 +55,7 @@ def ask_again_apart(run: Run, studies: StudiesToAsk) -> AskedAgain:
         AuditError: when the model changed meanwhile, or the folder cannot be written.
         InternalError: when camaudit's own code fails.
     """
-    return in_own_process(_ask_again, run.folder, studies, told=_nothing)
+    return in_own_process(_ask_again, run.folder, studies, hear=_nothing)
 
 
 def _nothing(content: object) -> None:

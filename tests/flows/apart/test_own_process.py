@@ -21,7 +21,7 @@ def process_and_sum(first, second, tell):
 
 def test_the_answer_of_another_process():
     heard = []
-    process, total = in_own_process(process_and_sum, 2, 3, told=heard.append)
+    process, total = in_own_process(process_and_sum, 2, 3, hear=heard.append)
     assert total == 5
     assert process != os.getpid()
     assert heard == ["begun"]
@@ -48,7 +48,7 @@ class OddError(OutputError):
 
 def raised(kind):
     with pytest.raises((AuditError, InternalError)) as caught:
-        in_own_process(raising, kind, told=pytest.fail)
+        in_own_process(raising, kind, hear=pytest.fail)
     return caught.value
 
 
@@ -70,7 +70,7 @@ def dying(_tell):
 
 def test_a_process_that_dies_is_told_of_in_a_line():
     with pytest.raises(AuditError, match=r"ended before it was done \(SIGKILL; the system does so where memory runs"):
-        in_own_process(dying, told=pytest.fail)
+        in_own_process(dying, hear=pytest.fail)
 
 
 def waiting(folder, tell):
@@ -89,7 +89,7 @@ from flows.apart.own_process import in_own_process
 from flows.commands.ending import one_line_at_the_end
 from tests.flows.apart.test_own_process import waiting
 with one_line_at_the_end(debug=False):
-    in_own_process(waiting, Path(sys.argv[1]), told=lambda _: print("begun", flush=True))
+    in_own_process(waiting, Path(sys.argv[1]), hear=lambda _: print("begun", flush=True))
 """
 
 
