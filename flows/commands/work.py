@@ -25,20 +25,23 @@ def join(run: Path, device: str | None, *, quiet: bool, end_with_input: bool) ->
     keep_freed_memory()
     from flows.working import work_shards
     from pipeline.faults import package_logger
-
-    if run == _NAMED_BY_INPUT:
-        named = _first_line()
-        if not named:
-            return 0  # no run came of it
-        run = Path(named)
-    if end_with_input:
-        threading.Thread(target=_end_with_input, daemon=True).start()
+    from pipeline.studies.untrusted.workers import WorkerPool
+    from pipeline.studies.warm_up import warm_up
 
     def told(shard: int) -> None:
         if not quiet:
             package_logger().info("shard %d is done", shard)
 
-    return work_shards(run, device, on_shard=told)
+    with WorkerPool() as pool:
+        warm_up(pool)
+        if run == _NAMED_BY_INPUT:
+            named = _first_line()
+            if not named:
+                return 0  # no run came of it
+            run = Path(named)
+        if end_with_input:
+            threading.Thread(target=_end_with_input, daemon=True).start()
+        return work_shards(run, device, on_shard=told, pool=pool)
 
 
 def _first_line() -> str:

@@ -5,6 +5,7 @@ process, so that reading is counted, by ``run.workers: 0``. What another part ca
 Beside each part stands what the loop written by hand does of it.
 """
 
+import os
 import sys
 import tempfile
 import threading
@@ -15,6 +16,8 @@ from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from flows.allocation import let_numpy_use_one_thread, let_waiting_threads_sleep
 
 PARTS = (
     ("pipeline.walk.reading", "read_study", "files hashed and decoded", "decodes"),
@@ -76,6 +79,8 @@ class PartsOfTime:
 
 def main(studies: int) -> None:
     """Print the seconds of each part, and what the loop does of it."""
+    let_waiting_threads_sleep(os.environ)  # as the command line does, before the libraries are loaded
+    let_numpy_use_one_thread(os.environ)
     from tests.benchmarks.audit_loop import write_archive
 
     with tempfile.TemporaryDirectory() as folder:

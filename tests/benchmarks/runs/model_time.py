@@ -6,18 +6,23 @@ one process, in turn:
 - the model's time, as a loop written by hand takes it: a forward and the gradient of one logit at the layer, of tensors
   that lie in memory; no map is made of it;
 - the maps of the same tensors by ``cam.explain``;
-- the audit of the studies: files read in another process, maps scored against mask and baselines in a thread behind.
+- the audit of the studies, eight after eight as a run takes its shards: files read in another process, maps scored
+  against mask and baselines in a thread behind. Reading the first study and scoring the last ones is counted.
 
 The model has one thread, so that a second core can read and score beside it, as it would beside a device. What the
-audit adds to the model is what its own thread takes beyond the model's time, and, where the work beside it lasts longer
-than the model, the rest of that. Processor time says so on a busy machine too; wall time needs two idle cores.
+audit adds to the model is what its own thread takes beyond the model's time, what it waits for the others (for a study,
+for scores, for Python's lock), and, where the work beside it lasts longer than the model, the rest of that. Processor
+time says so on a busy machine too; wall time needs two idle cores. Linux tells how long the thread was ready and had no
+core: the wall time without that is printed as well. It is still too long on a busy machine, where those that the thread
+waits for had no core either.
 """
 
+import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,17 +33,18 @@ import torch
 import yaml
 
 from cam import explain
-from flows.allocation import keep_freed_memory
+from flows.allocation import keep_freed_memory, let_numpy_use_one_thread, let_waiting_threads_sleep
 from pipeline.checks.config_checks import checked_config
 from pipeline.runs.start import prepare_start
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.walk.auditor import Auditor
 from pipeline.walk.sources import StudySource
-from pipeline.walk.study_walk import audit_studies
+from pipeline.walk.stretches import Stretch
+from pipeline.walk.study_walk import audit_in_turn
 from tests.benchmarks.runs.engines import DENSENET
 from tests.pipeline.planted import write_manifest
 
-SIZE, STUDIES, ROUNDS, BATCH = 96, 12, 3, 2
+SIZE, STUDIES, ROUNDS, BATCH, SHARD = 96, 40, 3, 2, 8
 METHODS = ["gradcam", "hirescam", "layercam"]
 
 
@@ -74,19 +80,32 @@ def write_archive(folder: Path, studies: int) -> Path:
 
 @dataclass(frozen=True)
 class Seconds:
-    """What a study took: by the clock, of the thread with the model, and of this process's other threads."""
+    """What a study took: by the clock, of the thread with the model, and of this process's other threads.
+
+    ``without_queue`` is by the clock, but for what that thread was ready to work and had no core.
+    """
 
     wall: float
+    without_queue: float
     model_thread: float
     beside: float
 
 
 def seconds(studies: int, work: Callable[[], object]) -> Seconds:
     """Return the seconds of each of so many studies that are worked at once."""
-    wall, thread, process = time.perf_counter(), time.thread_time(), time.process_time()
+    wall, queued, thread, process = time.perf_counter(), _queued(), time.thread_time(), time.process_time()
     work()
-    wall, thread, process = time.perf_counter() - wall, time.thread_time() - thread, time.process_time() - process
-    return Seconds(wall / studies, thread / studies, (process - thread) / studies)
+    wall, queued = time.perf_counter() - wall, _queued() - queued
+    thread, process = time.thread_time() - thread, time.process_time() - process
+    return Seconds(wall / studies, (wall - queued) / studies, thread / studies, (process - thread) / studies)
+
+
+def _queued() -> float:
+    """Return how many seconds this thread was ready to work and had no core; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 def model_alone(auditor: Auditor, studies: int) -> None:
@@ -119,10 +138,20 @@ def explained(auditor: Auditor, studies: int) -> None:
         explain(auditor.network, x, [1], methods=METHODS, layers=auditor.layers, memory=auditor.memory, rectify=False)
 
 
-def audited(auditor: Auditor, sources: tuple[StudySource, ...]) -> None:
-    """Audit the studies."""
-    rows, _ = audit_studies(auditor, sources)
-    assert all(row.status == "analysed" for row in rows)
+def audited(auditor: Auditor, sources: Sequence[StudySource]) -> None:
+    """Audit the studies, a shard after the other."""
+    shards = (Stretch(auditor, sources[start : start + SHARD]) for start in range(0, len(sources), SHARD))
+    for rows, _ in audit_in_turn(next(shards), lambda: next(shards, None)):
+        assert all(row.status == "analysed" for row in rows)
+
+
+def started_as_a_run_is() -> None:
+    """Start this program anew where libraries that it has loaded were not told of threads as the command line does."""
+    environment = dict(os.environ)
+    let_waiting_threads_sleep(environment)
+    let_numpy_use_one_thread(environment)
+    if environment != os.environ:
+        os.execve(sys.executable, [sys.executable, "-m", __spec__.name, *sys.argv[1:]], environment)
 
 
 def main(studies: int) -> None:
@@ -139,16 +168,21 @@ def main(studies: int) -> None:
             audit = seconds(studies, partial(audited, start.auditor, start.sources))
             rounds.append((model, maps, audit))
             print(f"a study: model {model.model_thread:.3f} s, with maps {maps.model_thread:.3f} s; audit:", end=" ")
-            print(f"model's thread {audit.model_thread:.3f} s, beside it {audit.beside:.3f} s, wall {audit.wall:.3f} s")
+            print(
+                f"model's thread {audit.model_thread:.3f} s, beside it {audit.beside:.3f} s, wall {audit.wall:.3f} s,"
+            )
+            print(f"  {audit.without_queue:.3f} s without the queue for a core (model {model.without_queue:.3f} s)")
     for what, of, to in (
         ("maps", lambda kinds: kinds[1].model_thread, lambda kinds: kinds[0].model_thread),
         ("the audit's thread with the model", lambda kinds: kinds[2].model_thread, lambda kinds: kinds[0].model_thread),
         ("the threads beside it", lambda kinds: kinds[2].beside, lambda kinds: kinds[0].model_thread),
         ("wall time of the audit", lambda kinds: kinds[2].wall, lambda kinds: kinds[0].wall),
+        ("without the queue", lambda kinds: kinds[2].without_queue, lambda kinds: kinds[0].without_queue),
     ):
         ratio = statistics.median(of(kinds) / to(kinds) for kinds in rounds)
         print(f"{what}: {ratio:.2f} times the model's time ({studies} studies of {SIZE}^3)")
 
 
 if __name__ == "__main__":
+    started_as_a_run_is()
     main(int(sys.argv[1]) if len(sys.argv) > 1 else STUDIES)
