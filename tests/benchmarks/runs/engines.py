@@ -98,7 +98,7 @@ def main(studies: int, rounds: int, *, densenet: bool, threads: int | None) -> N
                 taken[way].append(seconds(config, processes, on, threads))
                 print(f"{way}: {taken[way][-1]}", flush=True)
     for slow, fast in combinations(ways, 2):
-        faster = statistics.median(one.wall / other.wall for one, other in zip(taken[slow], taken[fast], strict=True))
+        faster = statistics.median(left.wall / right.wall for left, right in zip(taken[slow], taken[fast], strict=True))
         print(f"{fast}: {faster:.2f} times as fast as {slow} ({studies} studies, {len(cores)} cores)")
 
 
