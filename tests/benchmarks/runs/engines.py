@@ -44,7 +44,7 @@ def build():
 
 
 @dataclass(frozen=True)
-class Seconds:
+class AuditTime:
     """What an audit took: by the clock, of processors, and by the clock before its first shard and after its last."""
 
     wall: float
@@ -60,7 +60,7 @@ class Seconds:
         )
 
 
-def seconds(config: Path, processes: int, cores: Collection[int], threads: int | None) -> Seconds:
+def seconds(config: Path, processes: int, cores: Collection[int], threads: int | None) -> AuditTime:
     """Run an audit from nothing on some cores, torch with so many threads (None: its own choice)."""
     shutil.rmtree(config.parent / "runs", ignore_errors=True)
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
@@ -76,7 +76,7 @@ def seconds(config: Path, processes: int, cores: Collection[int], threads: int |
     worked = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     (spec,) = config.parent.glob("runs/*/*/run.json")
     last = max(path.stat().st_mtime for path in (spec.parent / "shards").iterdir())
-    return Seconds(end - start, worked, spec.stat().st_mtime - start, end - last)
+    return AuditTime(end - start, worked, spec.stat().st_mtime - start, end - last)
 
 
 def main(studies: int, rounds: int, *, densenet: bool, threads: int | None) -> None:
@@ -92,13 +92,13 @@ def main(studies: int, rounds: int, *, densenet: bool, threads: int | None) -> N
         if densenet:
             (Path(folder) / "planted_network.py").write_text(DENSENET)
             config.write_text(config.read_text().replace("layers: '2'", "layers: auto"))
-        taken: dict[str, list[Seconds]] = {way: [] for way in ways}
+        taken: dict[str, list[AuditTime]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way, (processes, on) in ways.items():
                 taken[way].append(seconds(config, processes, on, threads))
                 print(f"{way}: {taken[way][-1]}", flush=True)
     for slow, fast in combinations(ways, 2):
-        faster = statistics.median(one.wall / other.wall for one, other in zip(taken[slow], taken[fast], strict=True))
+        faster = statistics.median(left.wall / right.wall for left, right in zip(taken[slow], taken[fast], strict=True))
         print(f"{fast}: {faster:.2f} times as fast as {slow} ({studies} studies, {len(cores)} cores)")
 
 
