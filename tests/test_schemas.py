@@ -11,9 +11,10 @@ from flows.commands.schemas import PUBLISHED, schema_text, write_schemas
 FOLDER = Path(__file__).resolve().parents[1] / "schema"
 
 HASHES = {
-    ("results", 6): "3f0bbabfb1659254ee89451b5b63d698b600e04af5505aef4b0ef03eeaf1425c",
+    ("results", 7): "b325ccd74643650ccdfb81ad253a0ee70e2ee20e447727082c6aa25a068233c8",
     ("run", 6): "8b0f40cc615326f9a3843624accc17b0411a17852eaf53ae90926e0bbfa1a30b",
     ("audit", 6): "066fc2a2e72c2534c084e7970fbc6b480ea243875308615f990d055fd0c2b971",
+    ("results", 6): "3f0bbabfb1659254ee89451b5b63d698b600e04af5505aef4b0ef03eeaf1425c",
     ("run", 5): "e871608a0b54041b843af4c8afc6a347fc05366e27491b8181ec031adab39271",
     ("audit", 5): "965f10d63c26477534dc745822e0284e71ed5f1ba2738dbc766f31831af4af92",
     ("audit", 4): "db27d20ec35eae5838b7cb97e9110d6bd2c066594144dd6c91df26986d48c0a4",

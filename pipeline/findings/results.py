@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-SCHEMA_VERSION: Literal[6] = 6
+SCHEMA_VERSION: Literal[7] = 7
 
 
 class Flow(FrozenModel):
@@ -209,7 +209,7 @@ class Results(FrozenModel):
     was tried on the model itself, None for each family that was not asked for.
     """
 
-    schema_version: Literal[6] = SCHEMA_VERSION
+    schema_version: Literal[7] = SCHEMA_VERSION
     audit: str
     run: str
     title: str
