@@ -315,6 +315,7 @@ STATE_ALLOWED = {
     "cam.registry METHODS": REGISTERED,
     "reports.registry _SECTIONS": REGISTERED,
     "cam.layers.tokens cache": "of a function that is made for one call, and ends with it",
+    "pipeline.evidence.exact.means cache": "the same",
 }
 """What a module may keep, and why."""
 
