@@ -206,5 +206,6 @@ def test_a_schedule_sees_what_arrives_at_the_server_and_a_receiver_gets_what_it_
     assert [str(brought) for brought in filed] == [f"{len(images)} stored"]
     kept = {read.SOPInstanceUID: read.pixel_array.tolist() for read in map(dcmread, archive.rglob("*.dcm"))}
     assert kept == {sliced.SOPInstanceUID: sliced.pixel_array.tolist() for sliced in images}
+    monkeypatch.chdir(tmp_path)  # the scan's catalogue lies in the working folder
     told = camaudit(monkeypatch, capsys, "scan", archive, "--json")
     assert (told["files"], told["usable"]) == (len(images), 1)
