@@ -3,16 +3,16 @@
 import hashlib
 import io
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 
 from pydantic import ValidationError
 
 from pipeline.errors import OutputError
 from pipeline.findings.results import CaseEntry, Results, load_results
+from pipeline.packed.on_demand import OnDemand
 
 __all__ = ["CARRIED", "RunFiles", "opened_run"]
 
@@ -59,7 +59,7 @@ def _opened(path: Path) -> io.BufferedIOBase:
         ) from error
 
 
-class _StoredCases(Sequence[CaseEntry]):
+class _StoredCases(OnDemand[CaseEntry]):
     """Cases that are read from the results' file whenever they are asked for; a thousand of them would take 100 MiB."""
 
     def __init__(self, file: io.BufferedIOBase, starts: "array[int]", ends: "array[int]") -> None:
@@ -68,16 +68,7 @@ class _StoredCases(Sequence[CaseEntry]):
     def __len__(self) -> int:
         return len(self._starts)
 
-    @overload
-    def __getitem__(self, place: int) -> CaseEntry: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[CaseEntry]: ...
-
-    def __getitem__(self, place: int | slice) -> CaseEntry | Sequence[CaseEntry]:
-        """Return the case at a place, or those at some."""
-        if isinstance(place, slice):
-            return [self[number] for number in range(*place.indices(len(self)))]
+    def _item(self, place: int) -> CaseEntry:
         start, end = self._starts[place], self._ends[place]
         self._file.seek(start)
         return CaseEntry.model_validate_json(self._file.read(end - start))
