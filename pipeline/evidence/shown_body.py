@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.evidence.metrics.parts import bounding_box
 from pipeline.evidence.thresholds import threshold_of
-from pipeline.evidence.within_reach import within_reach
+from pipeline.evidence.within_reach import at_boundary
 from pipeline.studies.geometry import Geometry, nearest_index, nearest_values
 from pipeline.vocabulary import BodyRegion
 
@@ -90,11 +90,7 @@ class ShownBody:
         box = _grown(bounding_box(self.inside), np.ceil(self._reach / self._spacing))
         inside = self.inside[box]
         numbers[box][inside] = names.index("body")
-        spacing = self._spacing.tolist()
-        surface = np.where(
-            inside, within_reach(~inside, spacing, self._reach), within_reach(inside, spacing, self._reach)
-        )
-        numbers[box][surface] = names.index("surface")
+        numbers[box][at_boundary(inside, self._spacing.tolist(), self._reach)] = names.index("surface")
         return numbers
 
     def region(self, position: NDArray[np.float64]) -> BodyRegion:

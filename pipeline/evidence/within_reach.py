@@ -12,10 +12,25 @@ import numpy as np
 from edt import edt as distance_transform
 from numpy.typing import NDArray
 
-__all__ = ["within_reach"]
+__all__ = ["at_boundary", "within_reach"]
 
 _FEW = 24
 """Cells up to which a part is shifted; the shifts grow with the square of the reach, a distance transform does not."""
+
+_SMALL = 2**18
+"""Cells up to which one distance transform costs less than the shifts, and is over before anybody waits for it."""
+
+
+def at_boundary(part: NDArray[np.bool_], spacing: Sequence[float], reach: float) -> NDArray[np.bool_]:
+    """Return which cells are no further than ``reach`` in mm from a cell of the other kind, centre to centre.
+
+    ``spacing`` is the distance in mm between neighbours along each axis.
+    """
+    if part.size <= _SMALL:
+        kinds = part.astype(np.uint8) + 1
+        away = distance_transform(kinds, anisotropy=tuple(spacing), black_border=False, parallel=1)
+        return np.asarray(away <= reach)
+    return np.where(part, within_reach(~part, spacing, reach), within_reach(part, spacing, reach))
 
 
 def within_reach(part: NDArray[np.bool_], spacing: Sequence[float], reach: float) -> NDArray[np.bool_]:

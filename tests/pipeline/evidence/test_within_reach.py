@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evidence import within_reach as module
-from pipeline.evidence.within_reach import within_reach
+from pipeline.evidence.within_reach import at_boundary, within_reach
 
 
 def by_pairs(part, spacing, reach):
@@ -36,3 +36,16 @@ def test_cells_are_near_as_every_pair_says(shape, spacing, reach, few, monkeypat
     nothing = np.zeros(shape, np.bool_)
     assert not within_reach(nothing, spacing, reach).any()
     assert within_reach(~nothing, spacing, reach).all()
+
+
+@pytest.mark.parametrize("small", [2**18, 0], ids=["one distance transform", "shifted"])
+def test_cells_at_a_boundary_are_near_the_other_kind(small, monkeypatch):
+    monkeypatch.setattr(module, "_SMALL", small)
+    part = np.random.default_rng(8).random((9, 8, 11)) > 0.9
+    part[:, :, 6:] = False
+    spacing, reach = (0.7, 1.9, 0.4), 1.5
+    other = np.where(part, by_pairs(~part, spacing, reach), by_pairs(part, spacing, reach))
+    assert 0 < other.mean() < 1
+    assert np.array_equal(at_boundary(part, spacing, reach), other)
+    for alike in (np.zeros(part.shape, np.bool_), np.ones(part.shape, np.bool_)):
+        assert not at_boundary(alike, spacing, reach).any()
