@@ -43,11 +43,12 @@ def opened_run(run: Path) -> Iterator[RunFiles]:
         OutputError: when one is missing, or the results are of another schema.
     """
     with ExitStack() as opened:
-        names = [name for name in CARRIED if name in _NEEDED or (run / name).exists()]
-        results = load_results(run) if not (run / RESULTS).is_file() else None  # says what is missing
-        files = {name: opened.enter_context(_opened(run / name)) for name in names}
+        files = {RESULTS: opened.enter_context(_opened(run / RESULTS))}
+        results = _results(files[RESULTS]) or load_results(run)  # which says what is wrong with them
+        others = [name for name in CARRIED if name in _NEEDED or (run / name).exists()]
+        files |= {name: opened.enter_context(_opened(run / name)) for name in others if name != RESULTS}
         hashes = {name: hashlib.file_digest(file, "sha256").hexdigest() for name, file in files.items()}
-        yield RunFiles(results or _results(files[RESULTS]) or load_results(run), files, hashes)
+        yield RunFiles(results, files, hashes)
 
 
 def _opened(path: Path) -> io.BufferedIOBase:

@@ -53,7 +53,8 @@ def _reason(results: Results, change: RunChange) -> str:
         lock = " The margins were locked beforehand." if change.locked else " The margins were not locked: exploratory."
     reason = change.reason
     for figure in change.figures:  # the record names metrics and maps as configurations do
-        named = f"{headed(results, figure.metric)} of {method(results, figure.map_b)}"
+        whose = "the classifier" if figure.map_b == "classifier" else method(results, figure.map_b)
+        named = f"{headed(results, figure.metric)} of {whose}"
         reason = reason.replace(f"{figure.metric} of {figure.map_b}", named)
     return f"{reason}.{lock}"
 

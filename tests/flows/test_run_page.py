@@ -114,20 +114,20 @@ def test_a_run_that_is_asked_to_end_ends_after_its_shard(tmp_path, prefect_of_mo
     from pipeline.runs.nights.stop_request import forget_stop, request_stop
     from pipeline.runs.run import Run
 
-    config, worked = plant(tmp_path, 6), Run.work
+    config, kept = plant(tmp_path, 6), Run.keep
     audits = tmp_path / "runs" / "planted"
 
-    def asking(run, shard, on_maps):
+    def asking(run, shard, audited):
         request_stop(audits)  # while the first shard is under way
-        return worked(run, shard, on_maps)
+        return kept(run, shard, audited)
 
-    monkeypatch.setattr(Run, "work", asking)
+    monkeypatch.setattr(Run, "keep", asking)
     stopped = audit(str(config), return_state=True)
     assert (stopped.type.value, stopped.name) == ("CANCELLED", "Stopped")
     assert stopped.message == "stopped after 1 of 2 shards; the next run carries them over"
     (run,) = [path.parent for path in audits.glob("*/run.json")]
     assert (standing_of(run).state, standing_of(run).done) == ("interrupted", 1)
-    monkeypatch.setattr(Run, "work", worked)
+    monkeypatch.setattr(Run, "keep", kept)
     forget_stop(audits)
     audit(str(config))
     newest = sorted(audits.glob("*/results.json"))[-1]

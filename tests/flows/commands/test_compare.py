@@ -65,7 +65,7 @@ def test_a_model_that_answers_the_wrong_way_round_is_worse_in_words_and_code(nig
     flips = [flip for flip in change.flips if flip.what == "call"]
     assert len(flips) == 24
     text = said("Change", third.results)
-    assert "Worse: accuracy of classifier is worse by more than 0.3" in text
+    assert "Worse: Accuracy of the classifier is worse by more than 0.3" in text
     assert "24 studies" in text
     code, out, _ = camaudit("compare", second.folder, third.folder)
     assert code == 1
