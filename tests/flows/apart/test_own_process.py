@@ -108,7 +108,7 @@ def test_whoever_ends_the_one_that_waits_ends_the_other_in_order(tmp_path, numbe
     root = Path(__file__).parents[3]
     command = [sys.executable, "-c", PARENT, str(tmp_path)]
     parent = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert parent.stdout.readline() == "begun\n"
+    assert parent.stdout.readline() == "begun\n", parent.stderr.read()
     parent.send_signal(number)
     _, said = parent.communicate()
     assert parent.returncode == code
