@@ -107,7 +107,8 @@ def is_gone(process):
 def test_whoever_ends_the_one_that_waits_ends_the_other_in_order(tmp_path, number, code):
     root = Path(__file__).parents[3]
     command = [sys.executable, "-c", PARENT, str(tmp_path)]
-    parent = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": str(root)}  # a command that ran here may have made the path a safe one
+    parent = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert parent.stdout.readline() == "begun\n", parent.stderr.read()
     parent.send_signal(number)
     _, said = parent.communicate()
