@@ -47,7 +47,7 @@ def opened_run(run: Path) -> Iterator[RunFiles]:
         results = _results(files[RESULTS]) or load_results(run)  # which says what is wrong with them
         others = [name for name in CARRIED if name in _NEEDED or (run / name).exists()]
         files |= {name: opened.enter_context(_opened(run / name)) for name in others if name != RESULTS}
-        hashes = {name: hashlib.file_digest(file, "sha256").hexdigest() for name, file in files.items()}
+        hashes = {name: _digest(file) for name, file in files.items()}
         yield RunFiles(results, files, hashes)
 
 
@@ -58,6 +58,11 @@ def _opened(path: Path) -> io.BufferedIOBase:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); is this the folder of a finished run?"
         ) from error
+
+
+def _digest(file: io.BufferedIOBase) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _StoredCases(OnDemand[CaseEntry]):

@@ -1,5 +1,6 @@
 """The results case by case are the results as a whole, however their file is laid out."""
 
+import hashlib
 import json
 
 import pytest
@@ -27,6 +28,13 @@ def shown(run):
 
 def test_cases_are_read_when_they_are_asked_for(run):
     assert shown(run) == (load_results(run), True)
+
+
+def test_the_hashes_are_those_of_whole_files(run):
+    with opened_run(run) as opened:
+        expected = {name: hashlib.sha256((run / name).read_bytes()).hexdigest() for name in opened.files}
+        assert {RESULTS, "per_study.csv"} <= set(expected)
+        assert dict(opened.hashes) == expected
 
 
 @pytest.mark.parametrize("indent", [None, 2, 4])
