@@ -7,13 +7,13 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, TypeVar
 
-from flows.commands.interrupts import Interrupted, interruptible, leave
+from flows.commands.interrupts import Interrupted, interruptible, leave, when_input_ends
 from pipeline.errors import AuditError, InternalError
 from pipeline.faults import own_faults
 from pipeline.studies.untrusted.import_path import import_path
@@ -107,7 +107,7 @@ def _how_it_ended(code: int) -> str:
 
 def serve_call(handle: int) -> None:
     """Answer one call at this end of a pipe, then end; asked to end, in the way that a command does."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    when_input_ends(partial(os.kill, os.getpid(), signal.SIGTERM))
     try:
         with interruptible(), Connection(handle) as channel:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to everyone; the parent decides
@@ -132,9 +132,3 @@ def _able_to_travel(error: AuditError | InternalError) -> AuditError | InternalE
         pickle.loads(pickle.dumps(error))
         return error
     return AuditError(str(error))
-
-
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 4096):  # not by sys.stdin: Python dies at its end of a thread that waits in there
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["ADVICE", "Interrupted", "interruptible", "leave"]
+__all__ = ["ADVICE", "Interrupted", "interruptible", "leave", "when_input_ends"]
 
 ADVICE = "interrupted; what was finished is kept: run the same command again to go on"
 
@@ -83,3 +83,16 @@ def leave(interruption: Interrupted) -> NoReturn:
     timer.daemon = True
     timer.start()
     raise interruption
+
+
+def when_input_ends(act: Callable[[], object]) -> None:
+    """Call ``act`` in a thread once the standard input ends, which is when the process that started this one has."""
+
+    def wait() -> None:
+        while os.read(
+            sys.stdin.fileno(), 4096
+        ):  # not by sys.stdin: Python dies at its end of a thread that waits there
+            pass
+        act()
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -2,10 +2,11 @@
 
 import os
 import sys
-import threading
+from functools import partial
 from pathlib import Path
 
 from flows.allocation import keep_freed_memory
+from flows.commands.interrupts import when_input_ends
 
 __all__ = ["join"]
 
@@ -40,7 +41,8 @@ def join(run: Path, device: str | None, *, quiet: bool, end_with_input: bool) ->
                 return 0  # no run came of it
             run = Path(named)
         if end_with_input:
-            threading.Thread(target=_end_with_input, daemon=True).start()
+            # the run is done, or its leading process is gone: nobody would read what is left to write
+            when_input_ends(partial(os._exit, 0))
         return work_shards(run, device, on_shard=told, pool=pool)
 
 
@@ -52,9 +54,3 @@ def _first_line() -> str:
             return ""
         line += read
     return os.fsdecode(line[:-1])
-
-
-def _end_with_input() -> None:
-    while os.read(sys.stdin.fileno(), 4096):  # not by sys.stdin: Python dies at its end of a thread that waits in there
-        pass
-    os._exit(0)  # the run is done, or its leading process is gone: nobody would read what is left to write

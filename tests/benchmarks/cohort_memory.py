@@ -14,10 +14,10 @@ out the counts at thresholds, whose bands are drawn 2,000 times for each map and
 import argparse
 import gc
 import json
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ from pipeline.findings.stored_audits import StoredAudits
 from pipeline.findings.study_audit import InputFacts, StudyAudit
 from pipeline.packed.items import Keep
 from tests.benchmarks.measure import GIB
-from tests.benchmarks.resident import peak_resident, reset_peak, resident
+from tests.benchmarks.resident import peak_resident, reset_peak, resident, succeeds_apart
 
 SIZES, SHARD = (2_000, 20_000), 500
 METRICS = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
@@ -221,18 +221,12 @@ def main() -> int:
     parser.add_argument("studies", type=int, nargs="*", default=SIZES)
     parser.add_argument("--without-curves", action="store_true")
     given = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
     for studies in given.studies:
         with tempfile.TemporaryDirectory() as name:
-            writing = context.Process(target=write_run, args=(Path(name), studies))
-            measuring = context.Process(
-                target=measure, args=(Path(name),), kwargs={"with_curves": not given.without_curves}
-            )
-            for process in (writing, measuring):
-                process.start()
-                process.join()
-                if process.exitcode:
-                    return 1
+            folder, with_curves = Path(name), not given.without_curves
+            written = succeeds_apart(write_run, folder, studies)
+            if not (written and succeeds_apart(partial(measure, with_curves=with_curves), folder)):
+                return 1
     return 0
 
 

@@ -1,7 +1,9 @@
 """How much memory this process holds, by the kernel (Linux)."""
 
+import multiprocessing
 import os
 import resource
+from collections.abc import Callable
 
 
 def resident() -> int:
@@ -19,3 +21,11 @@ def peak_resident() -> int:
     with open("/proc/self/status") as file:  # noqa: PTH123
         lines = dict(line.split(":", 1) for line in file)
     return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else resource.getrusage(0).ru_maxrss * 1024
+
+
+def succeeds_apart(function: Callable[..., object], *arguments: object) -> bool:
+    """Call a module's own function in a process of its own, which holds nothing yet; tell whether it ended well."""
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    return not process.exitcode

@@ -6,7 +6,6 @@ memory above what the process had with everything imported; a process of its own
 """
 
 import argparse
-import multiprocessing
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pipeline.findings.study_audit import StudyAudit
 from tests.benchmarks.cohort_memory import MAPS, specification, study
 from tests.benchmarks.cohort_size.statistics import with_metrics
 from tests.benchmarks.measure import GIB
-from tests.benchmarks.resident import peak_resident, reset_peak, resident
+from tests.benchmarks.resident import peak_resident, reset_peak, resident, succeeds_apart
 
 SIZES, METRICS = (10_000, 20_000), ("hit_rate", "iou")
 
@@ -73,14 +72,7 @@ def main() -> int:
     """Measure each size in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", type=int, nargs="*", default=SIZES)
-    context = multiprocessing.get_context("spawn")
-    for studies in parser.parse_args().studies:
-        process = context.Process(target=measure, args=(studies,))
-        process.start()
-        process.join()
-        if process.exitcode:
-            return 1
-    return 0
+    return 0 if all(succeeds_apart(measure, studies) for studies in parser.parse_args().studies) else 1
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ number of studies has a process of its own; its memory is the largest above what
 ``--rule`` measures the exact rule and the descriptive interval alone, up to a million patients.
 """
 
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -33,7 +32,7 @@ from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.shards import read_shard, write_shard
 from pipeline.findings.study_audit import StudyAudit
 from tests.benchmarks.measure import GIB
-from tests.benchmarks.resident import peak_resident, reset_peak, resident
+from tests.benchmarks.resident import peak_resident, reset_peak, resident, succeeds_apart
 
 SIZES, SHARD = (1_000, 10_000), 500
 PATIENTS = (1_000, 10_000, 100_000, 1_000_000)
@@ -159,11 +158,5 @@ def main() -> int:
     if sys.argv[1:] == ["--rule"]:
         rule()
         return 0
-    context = multiprocessing.get_context("spawn")
-    for studies in map(int, sys.argv[1:]) if sys.argv[1:] else SIZES:
-        process = context.Process(target=measure, args=(studies,))
-        process.start()
-        process.join()
-        if process.exitcode:
-            return 1
-    return 0
+    sizes = map(int, sys.argv[1:]) if sys.argv[1:] else SIZES
+    return 0 if all(succeeds_apart(measure, studies) for studies in sizes) else 1

@@ -80,8 +80,8 @@ def test_wrong_answers_are_told_by_kind_the_most_frequent_first():
         audit("unknown", reference=None),
         audit("number", predicted=(), values={"age": 3.0}),
     ]
-    found = AnswerKinds.of(audits).wrong()
-    assert [(kind.reference, kind.answered, kind.patients, kind.studies) for kind in found] == [
+    wrong = AnswerKinds.of(audits).wrong()
+    assert [(kind.reference, kind.answered, kind.patients, kind.studies) for kind in wrong] == [
         (("nodule",), (), 1, ("m1", "m2")),
         ((), ("nodule",), 1, ("alarm",)),
         (("nodule",), ("mass",), 1, ("swap",)),

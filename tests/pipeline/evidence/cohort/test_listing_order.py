@@ -26,8 +26,8 @@ def whole_study(number):
     own = {"source_sha256": f"{number * 2_654_435_761 % 2**32:064x}"}
     if plain.status != "analysed":
         return plain.model_copy(update=own)
-    found = tuple(sorted(random.integers(0, 3, len(CURVE_SHARES)).tolist(), reverse=True))
-    marks = MarkCounts(found=found, false=tuple(random.integers(0, 4, len(CURVE_SHARES)).tolist()), lesions=2)
+    hits = tuple(sorted(random.integers(0, 3, len(CURVE_SHARES)).tolist(), reverse=True))
+    marks = MarkCounts(found=hits, false=tuple(random.integers(0, 4, len(CURVE_SHARES)).tolist()), lesions=2)
     shape = {"axes": 3, "lesions": 2, "image_share": random.random(), "size": 1000 * random.random(),
              "elongation": 1 + random.random(), "irregularity": random.random()}  # fmt: skip
     sketch = base64.b64encode(random.integers(-127, 128, 512).astype(np.int8).tobytes()).decode()

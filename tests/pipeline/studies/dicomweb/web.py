@@ -83,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         return multipart(stored(objects[place])) if place in objects else b""
 
     def page(self, query: dict[str, list[str]]) -> list[Any]:
-        counts = Counter(one.StudyInstanceUID for one in self.server.objects.values())
+        counts = Counter(dataset.StudyInstanceUID for dataset in self.server.objects.values())
         studies = list(counts)
         if self.server.knows_pages:
             start = int(query["offset"][0])
