@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from flows.commands.interrupts import replaced_end
+
 __all__ = ["PrefectServer", "UnreachableError", "prefect_server", "shown", "silence"]
 
 _START_SECONDS = 120.0  # the first start on a machine makes a database
@@ -148,6 +150,8 @@ def silence(address: str) -> str | None:
         ):
             fault = client.api_healthcheck()
     except Exception as error:  # noqa: BLE001 - whatever keeps the client from asking
+        if (end := replaced_end(error)) is not None:
+            raise end from None
         fault = error
     return None if fault is None else f"the Prefect server at {shown(address)} does not answer"
 

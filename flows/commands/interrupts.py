@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["ADVICE", "Interrupted", "interruptible", "leave", "when_input_ends"]
+__all__ = ["ADVICE", "Interrupted", "interruptible", "leave", "replaced_end", "when_input_ends"]
 
 ADVICE = "interrupted; what was finished is kept: run the same command again to go on"
 
@@ -83,6 +83,20 @@ def leave(interruption: Interrupted) -> NoReturn:
     timer.daemon = True
     timer.start()
     raise interruption
+
+
+def replaced_end(fault: Exception) -> BaseException | None:
+    """Return what was to end the process when ``fault`` was raised in its place, None where nothing was.
+
+    Prefect answers an interruption by telling its server of a crash, and libraries by closing their connections: where
+    that fails, what it raises is all that is seen.
+    """
+    from asyncio import CancelledError  # here: most commands need no event loop
+
+    cause = fault.__context__
+    while isinstance(cause, Exception | GeneratorExit | CancelledError):  # these end a part of a program
+        cause = cause.__context__
+    return cause
 
 
 def when_input_ends(act: Callable[[], object]) -> None:

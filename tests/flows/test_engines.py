@@ -1,11 +1,15 @@
 """Whatever becomes of the driver, the work is done once, and its own outcome is what counts."""
 
 import contextlib
+from asyncio import CancelledError
+from types import SimpleNamespace
 
 import pytest
+from prefect.exceptions import TerminationSignal
 
 from flows.commands.interrupts import Interrupted
 from flows.engines import Attempt, Engine, WorkError, driven
+from flows.server import silence
 from pipeline.errors import ConfigError
 
 
@@ -94,6 +98,56 @@ def test_an_interruption_is_nobodys_fault(interruption):
     with pytest.raises(type(interruption)):
         driven(Work(interruption), after, told.append)
     assert told == []
+
+
+@contextlib.contextmanager
+def replaced(by):
+    try:
+        yield
+    except BaseException:
+        raise by from None
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), Interrupted(15), TerminationSignal(15)])
+@pytest.mark.parametrize("is_done", [False, True])
+def test_an_interruption_is_not_lost_where_a_driver_that_breaks_replaces_it(interruption, is_done):
+    def crash_untold(run):
+        if is_done:
+            run()
+        with replaced(by=RuntimeError()), replaced(by=TimeoutError("the server that is to be told does not answer")):
+            raise interruption
+
+    work, faults = Work(), []
+    with pytest.raises(type(interruption)) as raised:
+        driven(work, crash_untold, faults.append)
+    assert raised.value is interruption
+    assert (work.times, faults) == (int(is_done), [])
+
+
+@pytest.mark.parametrize("end", [CancelledError(), GeneratorExit()])
+def test_what_ends_a_part_of_the_driver_alone_is_a_fault_of_the_driver(end):
+    def timed_out(run):
+        with replaced(by=TimeoutError()):
+            raise end
+
+    work, faults = Work(), []
+    assert driven(work, timed_out, faults.append) == 42
+    assert [type(fault) for fault in faults] == [TimeoutError]
+
+
+@contextlib.contextmanager
+def client_that_fails_to_close(**_settings):
+    def interrupted():
+        raise Interrupted(15)
+
+    with replaced(by=RuntimeError("the connection is in use")):
+        yield SimpleNamespace(api_healthcheck=interrupted)
+
+
+def test_an_interruption_while_a_server_is_asked_is_no_silence_of_the_server(monkeypatch):
+    monkeypatch.setattr("prefect.client.orchestration.get_client", client_that_fails_to_close)
+    with pytest.raises(Interrupted):
+        silence("http://127.0.0.1:9/api")
 
 
 def test_an_attempt_that_nobody_drove_is_done_by_whoever_asks():
