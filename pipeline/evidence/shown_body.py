@@ -12,7 +12,7 @@ from cc3d import connected_components
 from numpy.typing import NDArray
 
 from pipeline.evidence.metrics.parts import bounding_box
-from pipeline.evidence.thresholds import threshold_of
+from pipeline.evidence.thresholds import otsu_of_unsorted
 from pipeline.evidence.within_reach import at_boundary
 from pipeline.studies.geometry import Geometry, nearest_index, nearest_values
 from pipeline.vocabulary import BodyRegion
@@ -130,10 +130,9 @@ def bright_piece(x: NDArray[np.float32]) -> NDArray[np.bool_]:
     Nothing where that is the same everywhere.
     """
     image = x[0] if len(x) == 1 else x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    ordered = np.sort(image, axis=None)
-    if ordered[0] == ordered[-1]:
+    if image.min() == image.max():
         return np.zeros(image.shape, np.bool_)
-    bright = image > threshold_of("otsu", ordered)
+    bright = image > otsu_of_unsorted(image)
     box = bounding_box(bright)
     largest = np.zeros(image.shape, np.bool_)
     largest[box] = _largest_piece(bright[box])

@@ -65,7 +65,9 @@ MUTANTS: list[Mutant] = [
     *of(
         "pipeline/evidence/thresholds.py",
         ("return _below(rule * high)", "return _below(low + rule * (high - low))"),
-        ("_below(low + (high - low) * _otsu(", "_below((high - low) * _otsu("),
+        ("_below(low + (high - low) * (float(", "_below((high - low) * (float("),
+        ("scaled -= low", "scaled -= 0"),
+        ("counts[_BINS - 1 :].sum()", "counts[_BINS - 1]"),
         ("float(np.argmax(between) + 0.5)", "float(np.argmax(between))"),
         ("stretched = ordered - ordered[0]", "stretched = ordered"),
         (".astype(np.uint8)\n    level", ".round().astype(np.uint8)\n    level"),

@@ -126,6 +126,13 @@ def test_of_pieces_that_are_equally_large_the_first_is_the_body():
     np.testing.assert_array_equal(np.argwhere(bright_piece(bright)), [[0, 10], [0, 11]])
 
 
+def test_an_image_scaled_to_both_sides_of_zero_has_a_body():
+    """From -1 to 1 a bin of Otsu's histogram begins at 0, between float32 numbers that float64 sums cannot tell apart."""
+    box = np.zeros((1, 12, 14, 16), np.bool_)
+    box[:, 3:9, 4:9, 5:12] = True
+    np.testing.assert_array_equal(bright_piece(np.where(box, np.float32(1), np.float32(-1))), box[0])
+
+
 def test_a_small_body_far_from_the_borders_is_outlined_as_in_its_box():
     own = grid((64, 64, 64), (1.0, 1.0, 2.0))
     x = np.zeros(own.shape, np.float32)

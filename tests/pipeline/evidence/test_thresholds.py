@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from pipeline.evidence.metrics.map_evidence import MaskedEvidence, Undefined
-from pipeline.evidence.thresholds import filled_contours, threshold_of
+from pipeline.evidence.thresholds import filled_contours, otsu_of_unsorted, threshold_of
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.volume import Heatmap
 
@@ -44,6 +44,52 @@ def test_a_region_above_a_percentile_is_never_empty():
     """A third of the map is tied for the maximum: no value exceeds its 95th percentile."""
     values = np.float32([[0, 1, 2] * 4, [0, 1, 2] * 4])
     assert np.array_equal(evidence(values, "percentile-95").region, values == 2)
+
+
+def otsu_in_plain_words(values):
+    """Otsu's definition over 256 bins, each cut by itself."""
+    values = values.astype(np.float64).ravel()
+    low, high = values.min(), values.max()
+    bins = np.minimum((values - low) * (256 / (high - low)), 255).astype(int)
+    between = []
+    for cut in range(255):
+        dark = bins[bins <= cut].astype(float)
+        light = bins[bins > cut].astype(float)
+        between.append(len(dark) * len(light) * (dark.mean() - light.mean()) ** 2)
+    between = np.array(between)
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-12))[0]
+    return low + (high - low) * (best + 0.5) / 256
+
+
+def volumes():
+    generator = np.random.default_rng(3)
+    noise = generator.normal(size=(17, 19, 23)).astype(np.float32)
+    yield noise
+    yield np.round(noise * 40)  # as of whole numbers
+    yield noise * np.float32(1e-42)  # subnormal
+    yield noise * np.float32(1e37)
+    yield noise + np.float32(1e6)  # a few steps of rounding apart
+    yield np.where(noise > 1, np.float32(5), np.float32(3))  # two values
+    yield np.where(noise > 1, np.float32(1), np.float32(-1))  # a bin begins at 0
+    yield np.clip(noise, -1, 1)
+    yield np.linspace(0, 1, 257, dtype=np.float32)  # on the edges of bins
+    yield np.append(noise, np.float32(4000))  # all but one in the first bin
+    yield noise[::2, :, ::-1]  # not contiguous
+    for _ in range(50):
+        yield generator.gamma(0.5, 10.0 ** generator.uniform(-3, 3), 400).astype(np.float32)
+
+
+def test_otsus_threshold_needs_no_order():
+    for values in volumes():
+        expected = np.float32(otsu_in_plain_words(values))
+        assert otsu_of_unsorted(values) in (expected, np.nextafter(expected, np.float32(-np.inf)))
+        if values.min() >= 0:
+            assert otsu_of_unsorted(values) == threshold_of("otsu", np.sort(values, axis=None))
+
+
+def test_the_search_for_bins_refuses_what_it_would_not_end_for():
+    with pytest.raises(ValueError, match=r"ordered must have no negative value, not -1\.0: otsu_of_unsorted"):
+        threshold_of("otsu", np.float32([-1, 1]))
 
 
 def test_an_unknown_rule_is_refused():
