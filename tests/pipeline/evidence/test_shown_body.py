@@ -127,7 +127,7 @@ def test_of_pieces_that_are_equally_large_the_first_is_the_body():
 
 
 def test_an_image_scaled_to_both_sides_of_zero_has_a_body():
-    """From -1 to 1 a bin of Otsu's histogram begins at 0, between float32 numbers that float64 sums cannot tell apart."""
+    """From -1 to 1 a bin of the histogram begins at 0, between float32 numbers that float64 sums cannot tell apart."""
     box = np.zeros((1, 12, 14, 16), np.bool_)
     box[:, 3:9, 4:9, 5:12] = True
     np.testing.assert_array_equal(bright_piece(np.where(box, np.float32(1), np.float32(-1))), box[0])
