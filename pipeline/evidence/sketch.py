@@ -1,19 +1,23 @@
-"""A picture in a few hundred numbers: by which the same picture is known again when it was stored another way.
+"""What a model was shown, in numbers: its values, and a sketch by which the same picture is known again.
 
-The model's input is averaged over cells, what it shares with their neighbours is taken away, and what is left is kept
-on 8 bits. Noise, compression, other units or ends cut off change that little; a shift or a crop changes it, and is not
-found.
+For the sketch the model's input is averaged over cells, what it shares with their neighbours is taken away, and what is
+left is kept on 8 bits. Noise, compression, other units or ends cut off change that little; a shift or a crop changes
+it, and is not found.
 """
 
 import base64
 import hashlib
+import math
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-__all__ = ["picture_digest", "picture_sketch", "read_sketch", "sketch_shape"]
+from pipeline.evidence.sums import sum_in_order
+from pipeline.findings.study_audit import InputFacts
+
+__all__ = ["input_facts", "picture_digest", "picture_sketch", "read_sketch", "sketch_shape"]
 
 _CELLS = {2: 24, 3: 8}
 """Cells along each axis, by the number of axes."""
@@ -21,6 +25,33 @@ _CELLS = {2: 24, 3: 8}
 _LARGEST = 127
 _FLAT = 1e-9
 """What varies by less than this share of the largest value is the same everywhere."""
+
+
+_AT_ONCE = 2**16
+"""Values whose squares are summed together: no second volume of twice the size is made."""
+
+
+def input_facts(x: NDArray[np.float32]) -> InputFacts:
+    """Describe a model's input (channels, *S).
+
+    Sums are taken in double precision, where a square overflows for no float32 value: what a file holds where nothing
+    was measured can be the largest there is.
+    """
+    mean = float(x.mean(dtype=np.float64))
+    return InputFacts(
+        shape=x.shape,
+        minimum=float(x.min()),
+        mean=mean,
+        maximum=float(x.max()),
+        deviation=math.sqrt(_squares(x.ravel(), mean) / x.size),
+        sha256=picture_digest(x),
+        sketch=picture_sketch(x),
+    )
+
+
+def _squares(values: NDArray[np.float32], mean: float) -> float:
+    parts = (values[start : start + _AT_ONCE].astype(np.float64) - mean for start in range(0, len(values), _AT_ONCE))
+    return sum_in_order(float(np.square(part, out=part).sum()) for part in parts)
 
 
 def picture_digest(x: NDArray[np.float32]) -> str:

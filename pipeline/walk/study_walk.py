@@ -3,17 +3,15 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 
-import torch
-
 from cam.out_of_memory import is_out_of_memory
 from pipeline.errors import OutputError, Reason, StudyError
 from pipeline.evidence.answers import roles_of
-from pipeline.evidence.sketch import picture_digest, picture_sketch
+from pipeline.evidence.sketch import input_facts
 from pipeline.faults import internal_error, log_fault
 from pipeline.findings.carried import MapPlace
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, map_digest
-from pipeline.findings.study_audit import InputFacts, StudyAudit
+from pipeline.findings.study_audit import StudyAudit
 from pipeline.models.outputs import StudyAnswer
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.progress import Progress, silent
@@ -188,25 +186,10 @@ def _analysed(
         "predicted": answer.predicted,
         "probabilities": answer.probabilities,
         "values": answer.values,
-        "model_input": _input_facts(study.shown.x),
+        "model_input": input_facts(study.shown.x.numpy()),
         "map_scores": tuple(map_scores),
     }
     return StudyAudit.model_validate({**facts, **read_facts(auditor.config, study)})
-
-
-def _input_facts(x: torch.Tensor) -> InputFacts:
-    """Describe a model input (channels, ...); the sums are taken in double precision."""
-    mean = float(x.mean(dtype=torch.float64))
-    minimum, maximum = torch.aminmax(x)
-    return InputFacts(
-        shape=tuple(x.shape),
-        minimum=float(minimum),
-        mean=mean,
-        maximum=float(maximum),
-        deviation=float((x - mean).square_().mean(dtype=torch.float64).sqrt()),
-        sha256=picture_digest(x.numpy()),
-        sketch=picture_sketch(x.numpy()),
-    )
 
 
 def _not_analysed(auditor: Auditor, source: StudySource, fault: StudyError) -> StudyAudit:

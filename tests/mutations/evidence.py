@@ -206,7 +206,7 @@ MUTANTS: list[Mutant] = [
         ("numbers == (largest[0] if first is None else numbers.flat[first])", "numbers > 0"),
         ("if len(largest) > 1 else None", "if False else None"),
         ("connectivity=3**part.ndim - 1", "connectivity=2 * part.ndim"),
-        ("    if ordered[0] == ordered[-1]:\n", "    if False:\n"),
+        ("    if image.min() == image.max():\n", "    if False:\n"),
         tests=("tests/pipeline/evidence/test_baselines.py", "tests/pipeline/evidence/test_shown_body.py"),
     ),
     *of(

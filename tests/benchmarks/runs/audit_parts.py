@@ -29,7 +29,7 @@ PARTS = (
     ("pipeline.walk.measuring", "peak_of", "where the peak lies; the body", "no"),
     ("pipeline.walk.measuring", "StudyMeasuring._shares", "where the evidence lies", "no"),
     ("pipeline.walk.study_walk", "read_facts", "masks' pieces and shapes, facts of the files", "no"),
-    ("pipeline.walk.study_walk", "_input_facts", "digest and sketch of the input (leakage, drift)", "no"),
+    ("pipeline.walk.study_walk", "input_facts", "digest and sketch of the input (leakage, drift)", "no"),
     ("pipeline.walk.study_walk", "_record", "records", "a row of CSV"),
     ("pipeline.runs.run", "write_maps", "maps kept", "no"),
     ("pipeline.runs.run", "write_shard", "rows kept", "no"),

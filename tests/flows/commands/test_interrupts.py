@@ -48,7 +48,6 @@ def wait_until(condition, seconds=600.0):
     [
         pytest.param("local", signal.SIGINT, marks=pytest.mark.slow),
         ("local", signal.SIGTERM),
-        # under load its server was once away first, and the signal was lost: not understood yet
         pytest.param("prefect", signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param("prefect", signal.SIGINT, marks=pytest.mark.slow),
     ],
