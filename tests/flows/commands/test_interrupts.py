@@ -80,7 +80,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path, engine, number):
                            capture_output=True, text=True, check=True)  # fmt: skip
     summary = again.stdout.splitlines()[0]
     assert "12 studies = 12 analysed" in summary
-    assert int(summary.partition("(")[2].split()[0]) >= 3
+    assert int(summary.partition("(")[2].split()[0]) >= 2  # the third shard may be written and not yet in the ledger
 
 
 def impatient(number):
