@@ -18,7 +18,7 @@ from pipeline.packed.texts import TextMap, Texts
 from pipeline.program import camaudit_version, program_digest
 from pipeline.walk.sources import StudySource
 
-__all__ = ["Subject", "compare", "counted", "enter_run", "lock_audit", "subject_of"]
+__all__ = ["Subject", "compare", "counted", "enter_run", "first_in_register", "image_of", "lock_audit", "subject_of"]
 
 _CHANGED = {
     "recipe": "the configuration",
@@ -64,9 +64,14 @@ def subject_of(config: AuditConfig, model: ModelHashes, sources: Sequence[StudyS
         config.name,
         fixed_by(config, model.sha256, model.code_sha256, program_digest()),
         TextMap((source.study, source.sha256) for source in sources),
-        Texts(sorted({source.image_sha256 or source.sha256 for source in sources})),
+        Texts(sorted({image_of(source) for source in sources})),
         bool(config.criteria),
     )
+
+
+def image_of(source: StudySource) -> str:
+    """Return the hash that the register knows a study by: its image's, of a server's that of all it is read from."""
+    return source.image_sha256 or source.sha256
 
 
 def lock_audit(
@@ -165,6 +170,24 @@ def compare(lock: LockFile | None, subject: Subject, key: SiteKey, since: Sequen
         site_key=key.fingerprint,
         time_stamp=lock.time_stamp if lock else None,
     )
+
+
+def first_in_register(lock: Lock, subject: Subject) -> Mapping[str, str]:
+    """Return which run under the lock of a growing cohort had each image first, by the image's hash.
+
+    Neither what studies are called now, nor where that run was kept, nor a night without them makes them newer.
+
+    Raises:
+        LedgerError: when the register was altered.
+    """
+    if lock.digest is None or not lock.open_cohort:
+        return {}
+    try:
+        return read_register().first_under(lock.digest, subject.images)
+    except LedgerError as error:
+        if error.fault is LedgerFault.UNREADABLE:
+            return {}  # compare says that there is none
+        raise
 
 
 def enter_run(run: str, lock: Lock, subject: Subject, key: SiteKey) -> RegisterMark:

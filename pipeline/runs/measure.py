@@ -134,7 +134,7 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor, k
             "measured": earlier.spec.run,
         }
     )
-    seen = first_seen(runs, trust, lock)
+    seen = first_seen(runs, trust, lock, subject, sources)
     rows = _experiments(earlier)
     return Start(auditor, spec, subject, sources, carried, private.configuration, key, locked, seen, tuning, rows)
 

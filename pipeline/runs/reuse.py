@@ -22,8 +22,9 @@ from pipeline.findings.study_audit import StudyAudit
 from pipeline.packed.by_name import PackedByName
 from pipeline.packed.items import Keep, in_memory
 from pipeline.packed.texts import TextMap
-from pipeline.runs.locking import counted
+from pipeline.runs.locking import Subject, counted, first_in_register, image_of
 from pipeline.studies.study import PASSING
+from pipeline.walk.sources import StudySource
 
 __all__ = [
     "EarlierRuns",
@@ -44,8 +45,22 @@ def earlier_runs(audits: Path) -> list[Path]:
     return sorted((path.parent for path in audits.glob(f"*/{SPEC_FILE}")), reverse=True)
 
 
-def first_seen(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> Mapping[str, str]:
-    """Return which run under the same lock had each study first; what a run under it says holds for all before it."""
+def first_seen(
+    runs: Iterable[Path], trust: "EarlierRuns", lock: Lock, subject: Subject, sources: Iterable[StudySource]
+) -> Mapping[str, str]:
+    """Return which run under the same lock had each study first, of those that one had: by the runs and the register.
+
+    What the newest run under it says holds for all before it; the register knows a study by its image, whatever it is
+    called now, and whether or not the newest run had it.
+    """
+    told, entered = _told_by_newest(runs, trust, lock), first_in_register(lock, subject)
+    if not entered:
+        return told
+    names = ((source.study, told.get(source.study), entered.get(image_of(source))) for source in sources)
+    return TextMap((study, min(filter(None, known))) for study, *known in names if any(known))
+
+
+def _told_by_newest(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> Mapping[str, str]:
     for run in runs:
         if lock.digest is None or not (trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)):
             continue

@@ -165,7 +165,7 @@ def prepare_start(
     spec = spec.model_copy(update={"training": training_overlap(config, sources), "experiments": chosen})
     tried = carried_experiments(earlier, trust, spec, subject.studies)
     carried = _carried(auditor, spec.recipes, trust, subject.studies, tuning, keep)
-    seen = first_seen(earlier, trust, spec.lock)
+    seen = first_seen(earlier, trust, spec.lock, subject, sources)
     new = sum(source.study not in carried.whole for source in sources)
     watch.on_estimate(
         estimate_run(config, probe, new, {family: len(chosen[family]) for family in chosen.keys() - tried})

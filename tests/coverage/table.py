@@ -2,14 +2,16 @@
 
 from tests.coverage.areas import AreaCell
 from tests.coverage.cells import MeanCell
+from tests.coverage.growing import GROWING, LookCell
 from tests.coverage.laws import MEANS, RATES
-from tests.coverage.others import OTHERS
+from tests.coverage.others import OTHERS as CLAIMS
 
 DESIGNS = [(patients, repeated) for repeated in (False, True) for patients in (10, 30, 100)]
 AREAS = (0.7, 0.8, 0.9, 0.97)
 AREA_DESIGNS = [(*sizes, repeated) for repeated in (False, True) for sizes in ((5, 5), (15, 15), (50, 50), (6, 24))]
 MEAN_CELLS = tuple(MeanCell(law, *design) for law in (*RATES, *MEANS) for design in DESIGNS)
 AREA_CELLS = tuple(AreaCell(area, *design) for area in AREAS for design in AREA_DESIGNS)
+OTHERS = (*CLAIMS, *GROWING)
 CELLS = (*MEAN_CELLS, *AREA_CELLS, *OTHERS)
 QUICK = tuple(
     number
@@ -18,8 +20,8 @@ QUICK = tuple(
     or (cell in MEAN_CELLS and cell.patients < 100 and cell.law.name in ("rate 0.7", "rate 0.9", "beta(3, 0.3)"))
     or (cell in AREA_CELLS and cell.area == 0.8)
 )
-FULL_COHORTS = {MeanCell: 10_000, AreaCell: 4_000}
-QUICK_COHORTS = {MeanCell: 1_000, AreaCell: 250}
+FULL_COHORTS = {MeanCell: 10_000, AreaCell: 4_000, LookCell: 4_000}
+QUICK_COHORTS = {MeanCell: 1_000, AreaCell: 250, LookCell: 100}
 BEGIN, END = "<!-- coverage: made by python -m tests.coverage --write -->", "<!-- /coverage -->"
 ENTRY = "coverage, false MET, false NOT MET; power where the truth lies 0.05 and 0.10 above the bound"
 

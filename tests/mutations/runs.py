@@ -58,6 +58,7 @@ MUTANTS: list[Mutant] = [
         ("gone |= listed - kept", "gone = listed - kept"),
         ('== ("look", lock)', '[:1] == ("look",)'),
         ("lost.append(run)", "pass"),
+        ("wanted -= listed", "pass"),
         ("self.entries[: look.sequence]", "self.entries"),
         ("0 < length <= self.length and self.entries[length - 1].hash == head", "0 < length <= self.length"),
         ("if length > len(entries) or entries[length - 1].hash != digest:", "if False:"),

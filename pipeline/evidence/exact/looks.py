@@ -5,9 +5,9 @@ A gambler who bets the share s of his money that each next score exceeds the bou
 shares, ever reaches 1/alpha with probability at most alpha (Ville), however often and whenever it is looked at. The
 shares are fixed beforehand: money then rises with every score, which it does not when the bets follow the scores.
 
-What has no such bet (areas, fixed-sample tests that are wanted at a few looks) spends alpha/((k + 1) (k + 2)) at look k,
-whose number follows from how many patients there are. That is half of alpha; the other half pays for the choice of how
-many they are exactly, which is whoever starts the runs'.
+What has no such bet (areas, fixed-sample tests that are wanted at a few looks) spends alpha/((k + 1) (k + 2)) at look
+k, whose number follows from how many patients there are. That is half of alpha; the other half pays for the choice of
+how many they are exactly, which is made by whoever starts the runs.
 
 The money is counted when somebody looks, at the end of each run. Among the patients of one run there is an order only
 by name, and who may choose the names could put the hits first; at a run's end the order is of no matter.
@@ -140,10 +140,10 @@ def look_alpha(confidence: float, look: int) -> float:
 def planned_looks(ends: Sequence[int], first: int, growth: float) -> tuple[tuple[int, int], ...]:
     """Return the looks that are planned: the number of each, from 1 on, and how many patients there are at it.
 
-    Look 1 is for ``first`` patients up to ``growth`` times as many, look 2 for those up to ``growth`` times that, and so
-    on: the first of ``ends``, how many there were at the end of each run, that lies there. The number follows from
-    the patients and not from the looks before. Who waits for a run that suits him, or begins anew, could else have look
-    1, the cheapest, as late and as often as he likes.
+    Look 1 is for ``first`` patients up to ``growth`` times as many, look 2 for those up to ``growth`` times that, and
+    so on: the first of ``ends``, how many there were at the end of each run, that lies there. The number follows from
+    the patients and not from the looks before. Who waits for a run that suits him, or begins anew, could else have
+    look 1, the cheapest, as late and as often as he likes.
 
     >>> planned_looks([12, 33, 40, 51, 160], 30, 1.5)
     ((1, 33), (2, 51), (5, 160))

@@ -22,6 +22,7 @@ from pipeline.findings.estimates import LabelVerdict
 
 __all__ = [
     "FIRST_LOOK",
+    "GROWTH",
     "OPEN_AREA",
     "OPEN_INTERVAL",
     "as_first_seen",
@@ -39,9 +40,10 @@ OPEN_AREA: Final = (
 )
 
 FIRST_LOOK: Final = 20
-"""Patients from whom on look 1 at an AUROC of a growing cohort is; each next look is from twice as many on."""
+"""Patients from whom on look 1 at an AUROC of a growing cohort is."""
 
-_GROWTH: Final = 2
+GROWTH: Final = 2
+"""Each next look is from so many times as many patients on."""
 
 
 def as_first_seen(population: Population, studies: Sequence[StudyFacts], first_seen: Mapping[str, str]) -> Population:
@@ -98,7 +100,7 @@ def judge_growing_area(
     first: its ends lie the wrong way round where looks contradict each other.
     """
     arrived, ends = patients_first_seen([audit for audit in audits if audit.reference is not None], first_seen)
-    planned = planned_looks(ends, FIRST_LOOK, _GROWTH)
+    planned = planned_looks(ends, FIRST_LOOK, GROWTH)
     if not planned:
         reason = f"the first look is planned at {FIRST_LOOK} patients, and there are {len(arrived)}"
         alone = replace(_at_look(arrived, label, claim, 1), low=0.0, high=1.0, p_low=1.0, p_high=1.0)

@@ -7,7 +7,7 @@ whether weights were ever tried on any study of a cohort, whatever the run was c
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -155,14 +155,30 @@ class Register:
             return Dropped(0, ())
         return self._dropped(look.body["lock"], own, self.entries[: look.sequence])
 
+    def first_under(self, lock: str, studies: Collection[str]) -> Mapping[str, str]:
+        """Return which start of a run under a lock had each of the studies first, of those that one had before.
+
+        A start whose list of studies is lost or altered says nothing.
+        """
+        first, wanted = dict[str, str](), {study.encode("ascii") for study in studies}
+        for cohort, run in self._under(lock, self.entries).items():
+            listed = _listed(self.folder, cohort)
+            if not isinstance(listed, str):
+                first |= {study.decode("ascii"): run for study in listed & wanted}
+                wanted -= listed
+        return first
+
+    def _under(self, lock: str, entries: Iterable[LedgerEntry]) -> dict[str, str]:
+        """Return the first start under a lock of each cohort, by the cohort's digest, oldest first."""
+        under = dict[str, str]()
+        for entry in entries:
+            if (entry.event, entry.body.get("lock")) == ("look", lock):
+                under.setdefault(entry.body["cohort"], entry.body["run"])
+        return under
+
     def _dropped(self, lock: str, kept: set[bytes], entries: Iterable[LedgerEntry]) -> Dropped:
-        under = {
-            entry.body["cohort"]: entry.body["run"]
-            for entry in entries
-            if (entry.event, entry.body.get("lock")) == ("look", lock)
-        }
         gone, lost = set[bytes](), list[str]()
-        for cohort, run in under.items():
+        for cohort, run in self._under(lock, entries).items():
             listed = _listed(self.folder, cohort)
             if isinstance(listed, str):
                 lost.append(run)

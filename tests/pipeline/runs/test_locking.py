@@ -224,6 +224,24 @@ def test_a_study_that_came_after_the_lock_cannot_be_taken_out_again(small):
     assert after_a_start(small) == ()
 
 
+@pytest.mark.parametrize("way", ["taken out", "another folder", "another name"])
+def test_a_study_that_comes_back_or_is_renamed_is_no_newer(small, way):
+    """Be the vendor who wants the hits of a night first: he takes out the rest for a night, or draws new names."""
+    lock(small, cohort_open=True)
+    add(small, 4)
+    before = begin(small)
+    rows = drop(small, lambda row: row["study"] != "study04")
+    if way == "another folder":
+        shutil.rmtree(small.parent / "runs" / "planted")
+    if way == "another name":
+        rows[3]["patient"] = "somebody else"
+    else:
+        begin(small)
+    write_manifest(small.parent / "archive", rows)
+    _, members = read_run(begin(small))
+    assert [member.first_seen for member in members] == [before.name] * 4
+
+
 def test_a_run_that_hides_what_was_taken_out_does_not_verify(small):
     lock(small, cohort_open=True)
     add(small, 4)

@@ -76,10 +76,15 @@ def test_what_runs_under_a_lock_had_stays_known(folder, key):
     assert register.dropped(study("lock"), COHORT) == Dropped(0, ())
     assert register.dropped(study("lock"), COHORT[2:3]) == Dropped(3, ())
     assert register.dropped(study("nowhere"), ()) == Dropped(0, ())
+    firsts = dict(zip(COHORT, "aaab", strict=False))
+    assert register.first_under(study("lock"), COHORT) == firsts
+    assert register.first_under(study("lock"), COHORT[3:]) == {COHORT[3]: "b"}
+    assert register.first_under(study("nowhere"), COHORT) == {}
     assert register.dropped_by(register.entries[-2]) == Dropped(1, ()), "what b had not, and a had"
     assert register.dropped_by(register.entries[-3]) == Dropped(0, ()), "what came later does not count"
     (folder / "cohorts" / f"{studies_digest(COHORT[:3])}.txt").unlink()
     assert read_register(folder).dropped(study("lock"), ()) == Dropped(3, ("a",))
+    assert read_register(folder).first_under(study("lock"), COHORT) == dict.fromkeys(COHORT[1:4], "b")
     assert register.dropped_by(register.entries[-3]) == Dropped(0, ())
 
 
