@@ -9,8 +9,8 @@ from pipeline.evidence.exact.means import p_high, p_low, p_low_of_cohorts
 from tests.coverage import rules
 from tests.coverage.areas import SEED, AreaCell, areas_of, pairs_won
 from tests.coverage.cells import CellRates, MeanCell
+from tests.coverage.growing import by_patients, level_of, nightly, p_after_each
 from tests.coverage.laws import MEANS, RATES, patients_of
-from tests.coverage.growing import GROWING, LookCell, by_patients, level_of, nightly, p_after_each
 from tests.coverage.others import OtherRates
 from tests.coverage.table import AREA_CELLS, BEGIN, CELLS, END, MEAN_CELLS, OTHERS, document, simulate, tables
 

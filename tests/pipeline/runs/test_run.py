@@ -14,10 +14,10 @@ import yaml
 from pipeline.conclusions.per_study_csv import neutral
 from pipeline.errors import ArchiveError, ConfigError, ModelError, OutputError
 from pipeline.findings.custody.ledger import read_ledger
+from pipeline.findings.members.table import MemberTable
 from pipeline.findings.pictures.panels import load_panels
 from pipeline.findings.results import load_results
 from pipeline.findings.shards import load_map, read_shard
-from pipeline.findings.members.table import MemberTable
 from pipeline.findings.spec import read_members
 from pipeline.verify.rows import check_arrival
 from pipeline.verify.run_folder import open_run_folder

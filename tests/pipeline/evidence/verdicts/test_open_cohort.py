@@ -254,3 +254,26 @@ def test_a_growing_cohort_is_not_judged_by_study():
     verdict = judged(rows, nights(rows, 2), at_least=0.5, unit="study")
     assert (verdict.answer, verdict.estimate.low) == ("NOT EVALUATED", None)
     assert verdict.reason.startswith("unit: study is judged once")
+
+
+def test_no_better_answer_of_the_model_worsens_a_growing_aurocs():
+    """Any probability is brought nearer to its reference, of any patient: no look shows less, none refutes more."""
+    generator = np.random.default_rng(11)
+    claim = {"metric": "auroc", "method": None, "at_least": 0.5, "confidence": 0.9}
+    order, moved = ("NOT MET", "INCONCLUSIVE", "MET"), 0
+    for _ in range(12):
+        present, shift = generator.random(44) < 0.5, generator.choice((-0.3, 0.3))
+        drawn = np.round(generator.normal(0.5 + shift * (present - 0.5), 0.2).clip(0, 1), 1)
+        rows = [
+            study(n, reference=("nodule",) * int(positive), probability=float(probability))
+            for n, (positive, probability) in enumerate(zip(present, drawn, strict=True))
+        ]
+        seen, place = nights(rows, 4), int(generator.integers(44))
+        target = 1.0 if rows[place].reference else 0.0
+        better = rows[place].model_copy(update={"probabilities": {"clear": 1 - target, "nodule": target}})
+        before, after = (judged(each, seen, **claim) for each in (rows, [*rows[:place], better, *rows[place + 1 :]]))
+        assert order.index(after.answer) >= order.index(before.answer)
+        assert after.p_met <= before.p_met
+        assert after.p_not_met >= before.p_not_met
+        moved += after.p_met < before.p_met or after.p_not_met > before.p_not_met
+    assert moved
