@@ -1,9 +1,9 @@
 """``python -m tests.coverage [--quick] [--only WORDS ...] [--write]``: simulate cells, and exit 1 if one errs.
 
-Every cell has 10,000 cohorts (areas and looks at them 4,000), some minutes on two cores; ``--quick`` takes some cells
-with 1,000 cohorts each (areas 250, looks at them 100), half a minute. ``--only`` takes the claims of the last table
-whose names hold one of these words. ``--write`` puts the tables into docs/evidence.md, with ``--only`` the rows of
-these claims. A cell errs when its false MET lies more than three standard errors above 2.5 %, or its coverage as far
+Every cell has 10,000 cohorts (areas 4,000, looks at them 2,000), some minutes on two cores; ``--quick`` takes some
+cells with 1,000 cohorts each (areas 250, looks at them 100), half a minute. ``--only`` takes the claims of the last
+table whose names hold one of these words. ``--write`` puts the tables into docs/evidence.md, with ``--only`` the rows
+of these claims. A cell errs when its false MET lies more than three standard errors above 2.5 %, or its coverage as far
 below 95 %.
 """
 

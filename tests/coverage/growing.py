@@ -21,7 +21,9 @@ from tests.coverage.others import OtherCell, OtherRates
 from tests.coverage.rules import ALPHA, exact
 
 DRAWS = 2000
-"""Weights in a cell of areas: enough for the level of its last look, 200 patients."""
+"""Weights in a cell of areas. The product has 10,000: at the last look here 1 in 2,001 stands for its 8 in 10,001."""
+FEW = 250
+"""Of these as many are drawn at first: most cohorts are nowhere near a MET."""
 RATE = 0.7
 
 
@@ -43,9 +45,12 @@ class LookCell:
         """Return the rates of this many cohorts, each looked at up to each number; the seed is the cell's name."""
         generator, most = np.random.default_rng(zlib.crc32(self.name.encode())), self.patients[-1]
         weights = np.random.Generator(np.random.PCG64(SEED)).standard_exponential((DRAWS, 1 + most), np.float32)
-        level, reached_at = self.levels(most), np.full(replicates, most + 1)
+        level, reached_at = self.levels(most) * (DRAWS + 1), np.full(replicates, most + 1)
         for cohort in range(replicates):
-            met = np.flatnonzero(p_after_each(*self.draw(generator, most), self.area, weights) <= level)
+            scores, positive = self.draw(generator, most)
+            if (refuting_after_each(scores, positive, self.area, weights[:FEW]) + 1 > level).all():
+                continue  # so many of the first draws are too many of all of them
+            met = np.flatnonzero(refuting_after_each(scores, positive, self.area, weights) + 1 <= level)
             reached_at[cohort] = met[0] + 1 if len(met) else most + 1
         rates = tuple(float(100 * np.mean(reached_at <= size)) for size in self.patients)
         return OtherRates(self.name, rates, replicates, self.wrong)
@@ -57,10 +62,11 @@ def level_of(patients):
     return look_alpha(1 - 2 * ALPHA, looks[0][0]) if looks else 0.0
 
 
-def p_after_each(scores, positive, bound, weights):
-    """Return (patients,) the p-value of "the area is above ``bound``" after each patient, one study each.
+def refuting_after_each(scores, positive, bound, weights):
+    """Return (patients,) how many draws have an area of at most ``bound`` after each patient, one study each.
 
-    ``weights`` are (draws, 1 + patients), the worst-case patient's first.
+    With one draw more, and over all and one, that is the p-value of "the area is above the bound". ``weights`` are
+    (draws, 1 + patients), the worst-case patient's first.
     """
     extra, own = weights[:, :1], weights[:, 1:]
     apart = scores[:, None] - scores[None, :]
@@ -69,13 +75,16 @@ def p_after_each(scores, positive, bound, weights):
     won = np.cumsum((own @ earlier) * own, axis=1)
     positives, negatives = np.cumsum(own * positive, axis=1), np.cumsum(own * ~positive, axis=1)
     counts = np.cumsum(positive), np.cumsum(~positive)
-    shares = [_share(won, (positives + extra) * negatives, bound), _share(won, positives * (negatives + extra), bound)]
+    counted = [
+        _refuting(won, (positives + extra) * negatives, bound),
+        _refuting(won, positives * (negatives + extra), bound),
+    ]
     fewer_positives, fewer_negatives = counts[0] <= counts[1], counts[1] <= counts[0]
-    return np.maximum(np.where(fewer_positives, shares[0], 0), np.where(fewer_negatives, shares[1], 0))
+    return np.maximum(np.where(fewer_positives, counted[0], 0), np.where(fewer_negatives, counted[1], 0))
 
 
-def _share(won, whole, bound):
-    return ((won <= bound * whole).sum(axis=0) + 1) / (len(won) + 1)
+def _refuting(won, whole, bound):
+    return (won <= bound * whole).sum(axis=0)
 
 
 def normal_scores(area, share):

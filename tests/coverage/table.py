@@ -20,7 +20,7 @@ QUICK = tuple(
     or (cell in MEAN_CELLS and cell.patients < 100 and cell.law.name in ("rate 0.7", "rate 0.9", "beta(3, 0.3)"))
     or (cell in AREA_CELLS and cell.area == 0.8)
 )
-FULL_COHORTS = {MeanCell: 10_000, AreaCell: 4_000, LookCell: 4_000}
+FULL_COHORTS = {MeanCell: 10_000, AreaCell: 4_000, LookCell: 2_000}
 QUICK_COHORTS = {MeanCell: 1_000, AreaCell: 250, LookCell: 100}
 BEGIN, END = "<!-- coverage: made by python -m tests.coverage --write -->", "<!-- /coverage -->"
 ENTRY = "coverage, false MET, false NOT MET; power where the truth lies 0.05 and 0.10 above the bound"
