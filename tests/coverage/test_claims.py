@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| (?P<claim>.+) \| (?P<tests>`tests/.+`) \|$", re.MULTILINE)
 MARKERS = ("skip", "skipif", "xfail")
 
@@ -51,11 +51,14 @@ def test_every_claim_is_quoted_and_every_test_that_holds_it_is_there():
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
-        ("| said so | `tests/test_claims.py::test_of_yesterday` |", "no such test: tests/test_claims.py::test_of_yes"),
-        ("| said so | `tests/test_none.py::test_x` |", "no such test: tests/test_none.py::test_x"),
-        ("| said so | `tests/test_claims.py::rows` |", "no such test: tests/test_claims.py::rows"),
         (
-            "| never said | `tests/test_claims.py::test_a_page_that_has_rotted_is_found` |",
+            "| said so | `tests/coverage/test_claims.py::test_of_yesterday` |",
+            "no such test: tests/coverage/test_claims.py::test_of_yes",
+        ),
+        ("| said so | `tests/test_none.py::test_x` |", "no such test: tests/test_none.py::test_x"),
+        ("| said so | `tests/coverage/test_claims.py::rows` |", "no such test: tests/coverage/test_claims.py::rows"),
+        (
+            "| never said | `tests/coverage/test_claims.py::test_a_page_that_has_rotted_is_found` |",
             "not in docs/evidence.md: ne",
         ),
     ],
