@@ -18,7 +18,7 @@ from pipeline.packed.texts import TextMap, Texts
 from pipeline.program import camaudit_version, program_digest
 from pipeline.walk.sources import StudySource
 
-__all__ = ["Subject", "compare", "enter_run", "lock_audit", "subject_of"]
+__all__ = ["Subject", "compare", "counted", "enter_run", "first_in_register", "image_of", "lock_audit", "subject_of"]
 
 _CHANGED = {
     "recipe": "the configuration",
@@ -64,9 +64,14 @@ def subject_of(config: AuditConfig, model: ModelHashes, sources: Sequence[StudyS
         config.name,
         fixed_by(config, model.sha256, model.code_sha256, program_digest()),
         TextMap((source.study, source.sha256) for source in sources),
-        Texts(sorted({source.image_sha256 or source.sha256 for source in sources})),
+        Texts(sorted({image_of(source) for source in sources})),
         bool(config.criteria),
     )
+
+
+def image_of(source: StudySource) -> str:
+    """Return the hash that the register knows a study by: its image's, of a server's that of all it is read from."""
+    return source.image_sha256 or source.sha256
 
 
 def lock_audit(
@@ -133,14 +138,16 @@ def _amended(draft: LockFile, previous: LockFile, subject: Subject, register: Re
         reason=entry.body["reason"],
         previous=previous.digest,
         previous_locked_at=previous.locked_at,
-        changed=tuple(_differences(previous, subject)),
+        changed=tuple(_differences(previous, subject) + _dropped(register, previous.digest, subject)),
         seen=tuple(look.run for look in seen if look.time >= since),
     )
     return draft.model_copy(update={"amendments": (*draft.amendments, amendment)})
 
 
-def compare(lock: LockFile | None, subject: Subject, key: SiteKey) -> Lock:
+def compare(lock: LockFile | None, subject: Subject, key: SiteKey, since: Sequence[str] = ()) -> Lock:
     """Hold a run against its lock and the register; every difference is a reason to call the run exploratory.
+
+    ``since`` are differences to earlier runs under the lock, in words (``changed_since``).
 
     Raises:
         LedgerError: when the register was altered.
@@ -150,6 +157,7 @@ def compare(lock: LockFile | None, subject: Subject, key: SiteKey) -> Lock:
         reasons.append("nothing was locked before the run")
     else:
         reasons += [f"{what} after the lock" for what in _differences(lock, subject)]
+        reasons += since
         reasons += _by_the_register(lock, subject, key)
     return Lock(
         locked_at=lock.locked_at if lock else None,
@@ -162,6 +170,24 @@ def compare(lock: LockFile | None, subject: Subject, key: SiteKey) -> Lock:
         site_key=key.fingerprint,
         time_stamp=lock.time_stamp if lock else None,
     )
+
+
+def first_in_register(lock: Lock, subject: Subject) -> Mapping[str, str]:
+    """Return which run under the lock of a growing cohort had each image first, by the image's hash.
+
+    Neither what studies are called now, nor where that run was kept, nor a night without them makes them newer.
+
+    Raises:
+        LedgerError: when the register was altered.
+    """
+    if lock.digest is None or not lock.open_cohort:
+        return {}
+    try:
+        return read_register().first_under(lock.digest, subject.images)
+    except LedgerError as error:
+        if error.fault is LedgerFault.UNREADABLE:
+            return {}  # compare says that there is none
+        raise
 
 
 def enter_run(run: str, lock: Lock, subject: Subject, key: SiteKey) -> RegisterMark:
@@ -183,10 +209,11 @@ def _differences(lock: LockFile, subject: Subject) -> list[str]:
     removed = [study for study in lock.studies if study not in subject.studies]
     altered = [study for study, sha256 in subject.studies.items() if lock.studies.get(study, sha256) != sha256]
     parts = [([] if lock.open_cohort else added, "added to"), (removed, "removed from"), (altered, "altered in")]
-    return changed + [f"{_counted(studies)} {what} the cohort" for studies, what in parts if studies]
+    return changed + [f"{counted(studies)} {what} the cohort" for studies, what in parts if studies]
 
 
-def _counted(studies: Sequence[str]) -> str:
+def counted(studies: Sequence[str]) -> str:
+    """Return how many studies there are, of one or more, and the first, as the subject of a sentence in the past."""
     return f"{len(studies)} {'study was' if len(studies) == 1 else 'studies were'} (first {studies[0]})"
 
 
@@ -207,11 +234,26 @@ def _by_the_register(lock: LockFile, subject: Subject, key: SiteKey) -> list[str
     if not register.holds(lock.register_mark.length, lock.register_mark.head):
         return ["the register of looks is not the one that the lock was entered in"]
     looks = register.looks(subject.fixed.model, subject.images, datetime.fromisoformat(lock.first_locked_at))
-    return [
+    dropped = _dropped(register, lock.digest, subject) if lock.open_cohort else []
+    return dropped + [
         f"run {look.run} looked at these weights on studies of this cohort before the lock was set"
         + (f" (cannot be ruled out: {look.doubt})" if look.doubt else "")
         for look in looks
     ]
+
+
+def _dropped(register: Register, lock: str, subject: Subject) -> list[str]:
+    """Return what runs under a lock had and the cohort has no more, by its images: wherever those runs are now.
+
+    Who may take out those who missed, or show them anew, can have any claim MET.
+    """
+    gone = register.dropped(lock, subject.images)
+    are = "image is" if gone.images == 1 else "images are"
+    lost = [
+        f"which studies run {run} under the lock had is not known: its list in the register is lost"
+        for run in gone.lost
+    ]
+    return [f"{gone.images} {are} gone that a run under the lock had", *lost] if gone.images else lost
 
 
 def _entered(lock: LockFile) -> str:

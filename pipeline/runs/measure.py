@@ -24,7 +24,7 @@ from pipeline.packed.items import Keep, PackedItems
 from pipeline.packed.texts import TextMap
 from pipeline.runs.first_pass import dependent_on_cohort, split_of
 from pipeline.runs.locking import compare, subject_of
-from pipeline.runs.reuse import EarlierRuns, earlier_answers, earlier_runs, first_seen
+from pipeline.runs.reuse import EarlierRuns, changed_since, earlier_answers, earlier_runs, first_seen
 from pipeline.runs.run import Run
 from pipeline.runs.start import (
     CarriedStudies,
@@ -115,7 +115,8 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor, k
     carried = _carried(earlier, auditor, recipes, trust, tuning, keep)
     subject = subject_of(config, earlier.spec.model, sources)
     locked = read_lock(private.configuration)
-    lock = compare(locked, subject, key)
+    runs = earlier_runs(config.run.output / config.name)
+    lock = compare(locked, subject, key, changed_since(runs, trust, locked, subject.studies))
     started = datetime.now(UTC)
     spec = earlier.spec.model_copy(
         update={
@@ -133,7 +134,7 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor, k
             "measured": earlier.spec.run,
         }
     )
-    seen = first_seen(earlier_runs(config.run.output / config.name), trust, lock)
+    seen = first_seen(runs, trust, lock, subject, sources)
     rows = _experiments(earlier)
     return Start(auditor, spec, subject, sources, carried, private.configuration, key, locked, seen, tuning, rows)
 

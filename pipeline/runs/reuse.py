@@ -13,6 +13,7 @@ from pipeline.errors import OutputError
 from pipeline.findings.carried import REUSED, Carried, MapPlace
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
 from pipeline.findings.facts import Lock
+from pipeline.findings.lock import LockFile
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import iter_answers, maps_path, read_shard, write_shard
@@ -21,12 +22,15 @@ from pipeline.findings.study_audit import StudyAudit
 from pipeline.packed.by_name import PackedByName
 from pipeline.packed.items import Keep, in_memory
 from pipeline.packed.texts import TextMap
+from pipeline.runs.locking import Subject, counted, first_in_register, image_of
 from pipeline.studies.study import PASSING
+from pipeline.walk.sources import StudySource
 
 __all__ = [
     "EarlierRuns",
     "carried_answers",
     "carry_over",
+    "changed_since",
     "earlier_answers",
     "earlier_runs",
     "first_seen",
@@ -41,8 +45,22 @@ def earlier_runs(audits: Path) -> list[Path]:
     return sorted((path.parent for path in audits.glob(f"*/{SPEC_FILE}")), reverse=True)
 
 
-def first_seen(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> Mapping[str, str]:
-    """Return which run under the same lock had each study first; what a run under it says holds for all before it."""
+def first_seen(
+    runs: Iterable[Path], trust: "EarlierRuns", lock: Lock, subject: Subject, sources: Iterable[StudySource]
+) -> Mapping[str, str]:
+    """Return which run under the same lock had each study first, of those that one had: by the runs and the register.
+
+    What the newest run under it says holds for all before it; the register knows a study by its image, whatever it is
+    called now, and whether or not the newest run had it.
+    """
+    told, entered = _told_by_newest(runs, trust, lock), first_in_register(lock, subject)
+    if not entered:
+        return told
+    names = ((source.study, told.get(source.study), entered.get(image_of(source))) for source in sources)
+    return TextMap((study, min(filter(None, known))) for study, *known in names if any(known))
+
+
+def _told_by_newest(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> Mapping[str, str]:
     for run in runs:
         if lock.digest is None or not (trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)):
             continue
@@ -50,6 +68,37 @@ def first_seen(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> Mappin
             if read_spec(run).lock.digest == lock.digest:
                 return TextMap((member.study, member.first_seen) for member in read_members(run))
     return {}
+
+
+def changed_since(
+    runs: Iterable[Path], trust: "EarlierRuns", lock: LockFile | None, studies: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return in words which studies of a growing cohort runs under its lock had, and it has no more or otherwise.
+
+    ``runs`` are an audit's, newest first, ``studies`` go from a pseudonym to the hash of what a study is read from. A
+    run that is not EXPLORATORY had all that those before it had, so the older ones are not asked.
+    """
+    removed, altered = set[str](), set[str]()
+    if lock is None or not lock.open_cohort:
+        return ()
+    for run in runs:
+        if not (trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)):
+            continue
+        with suppress(OutputError):  # a run of another version
+            spec = read_spec(run)
+            if spec.lock.digest != lock.digest:
+                continue
+            for member in read_members(run):
+                if studies.get(member.study, member.source_sha256) != member.source_sha256:
+                    altered.add(member.study)
+                elif member.study not in studies:
+                    removed.add(member.study)
+            if not spec.lock.exploratory:
+                break
+    parts = ((removed, "removed from"), (altered, "altered in"))
+    return tuple(
+        f"{counted(sorted(names))} {what} the cohort after a run under the lock" for names, what in parts if names
+    )
 
 
 @dataclass

@@ -52,7 +52,7 @@ from pipeline.runs.carried_experiments import carried_experiments
 from pipeline.runs.first_pass import dependent_on_cohort, split_of
 from pipeline.runs.locking import Subject, compare, enter_run, subject_of
 from pipeline.runs.private_sources import write_sources
-from pipeline.runs.reuse import EarlierRuns, carry_over, earlier_answers, earlier_runs, first_seen
+from pipeline.runs.reuse import EarlierRuns, carry_over, changed_since, earlier_answers, earlier_runs, first_seen
 from pipeline.runs.start_watch import SILENT, StartWatch
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.vocabulary import Family
@@ -158,13 +158,14 @@ def prepare_start(
     auditor = replace(with_layers(opened, probe.layers), one_by_one=probe.one_by_one)
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
-    spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key))
+    trust, earlier = EarlierRuns(key.public), earlier_runs(config.run.output / config.name)
+    since = changed_since(earlier, trust, lock, subject.studies)
+    spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key, since))
     chosen = chosen_studies(config, sources)
     spec = spec.model_copy(update={"training": training_overlap(config, sources), "experiments": chosen})
-    trust, earlier = EarlierRuns(key.public), earlier_runs(config.run.output / config.name)
     tried = carried_experiments(earlier, trust, spec, subject.studies)
     carried = _carried(auditor, spec.recipes, trust, subject.studies, tuning, keep)
-    seen = first_seen(earlier, trust, spec.lock)
+    seen = first_seen(earlier, trust, spec.lock, subject, sources)
     new = sum(source.study not in carried.whole for source in sources)
     watch.on_estimate(
         estimate_run(config, probe, new, {family: len(chosen[family]) for family in chosen.keys() - tried})

@@ -56,6 +56,9 @@ _WORDS = {
 }
 
 
+_SAYS_NOT = "this run does not say EXPLORATORY"
+
+
 def _failure(sentence: str) -> Failure:
     return Failure(FailureKind.REGISTER, sentence)
 
@@ -86,3 +89,5 @@ def _looked_before(lock: Lock, register: Register, look: LedgerEntry) -> Iterato
     earlier = register.looks_at(look, datetime.fromisoformat(str(first)))
     if earlier:
         yield _failure(f"run {earlier[0].run} looked before the lock was set, and this run does not say EXPLORATORY")
+    if lock.open_cohort and (gone := register.dropped_by(look).images):
+        yield _failure(f"{gone} of the images that earlier runs under the lock had are gone, and {_SAYS_NOT}")

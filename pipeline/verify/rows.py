@@ -4,7 +4,7 @@ And a growing cohort against the earlier runs beside it: who was seen first deci
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -149,6 +149,20 @@ def check_arrival(run: RunFolder) -> Iterator[Failure]:
         if not member.first_seen or member.first_seen > earliest or not (absent or member.first_seen == earliest):
             said = f"says that run {member.first_seen:.40} saw study {member.study} first, and it was run {earliest}"
             yield Failure(FailureKind.MEMBERS, f"{COHORT_FILE}: {said}", COHORT_FILE)
+    if not run.spec.lock.exploratory:
+        yield from _not_kept(run.members, beside)
+
+
+def _not_kept(members: MemberTable, beside: Mapping[str, MemberTable]) -> Iterator[Failure]:
+    """Hold a cohort that only grew, as a run says that is not EXPLORATORY, against those of earlier runs."""
+    for other, studies in beside.items():
+        for member in studies:
+            place = members.find(member.study)
+            if place is None or members[place].source_sha256 != member.source_sha256:
+                said = (
+                    f"study {member.study} of run {other} is removed or altered, and the run does not say EXPLORATORY"
+                )
+                yield Failure(FailureKind.MEMBERS, f"{COHORT_FILE}: {said}", COHORT_FILE)
 
 
 def _studies_beside(audits: Path, name: str, lock: Lock) -> dict[str, MemberTable]:

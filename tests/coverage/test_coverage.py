@@ -9,9 +9,10 @@ from pipeline.evidence.exact.means import p_high, p_low, p_low_of_cohorts
 from tests.coverage import rules
 from tests.coverage.areas import SEED, AreaCell, areas_of, pairs_won
 from tests.coverage.cells import CellRates, MeanCell
+from tests.coverage.growing import by_patients, level_of, nightly, refuting_after_each
 from tests.coverage.laws import MEANS, RATES, patients_of
-from tests.coverage.others import OTHERS, OtherRates
-from tests.coverage.table import AREA_CELLS, BEGIN, CELLS, END, MEAN_CELLS, document, simulate, tables
+from tests.coverage.others import OtherRates
+from tests.coverage.table import AREA_CELLS, BEGIN, CELLS, END, MEAN_CELLS, OTHERS, document, simulate, tables
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "evidence.md"
 RATE_07, RATE_09 = RATES[5], RATES[6]
@@ -92,11 +93,47 @@ def test_the_matrices_draw_the_products_areas(positives, negatives):
     np.testing.assert_allclose(np.sort(high, axis=1), drawn.high, atol=1e-12)
 
 
-def test_wrong_ways_are_found_wrong():
-    wrong = [cell for cell in OTHERS if cell.wrong]
-    assert len(wrong) == 7
-    for cell in wrong:
-        assert max(cell.simulated(300).false_met) > 8
+BARELY = ("wrong: AUROC 0.7, neg", "wrong: AUROC 0.7, the fixed", "refused: rate 0.7, a run each")
+"""Ways that err in 3 to 8 %: what a few hundred cohorts do not show for sure, the table does."""
+
+
+@pytest.mark.parametrize(
+    "cell", [cell for cell in OTHERS if cell.wrong and not cell.name.startswith(BARELY)], ids=lambda cell: cell.name
+)
+def test_wrong_ways_are_found_wrong(cell):
+    assert max(cell.simulated(300).false_met) > 8
+
+
+def test_the_table_shows_that_wrong_ways_are_wrong():
+    rows = [row.split("|") for row in DOCUMENT.read_text(encoding="utf-8").splitlines() if row.startswith("| ")]
+    rates = {row[1].split(";")[0].strip(): [float(rate) for rate in row[2:5]] for row in rows if "; n = " in row[1]}
+    wrong = [cell.name for cell in OTHERS if cell.wrong]
+    assert len(wrong) == 13
+    assert all(max(rates[name]) > 3 for name in wrong)
+    assert max(max(rates[cell.name]) for cell in OTHERS if not cell.wrong) <= 3
+
+
+def test_a_look_at_every_patient_draws_the_matrices_areas():
+    """What is summed up patient by patient is the area of those who are there, with the same weights."""
+    generator = np.random.default_rng(4)
+    scores, positive = generator.integers(0, 9, 30) / 8, generator.random(30) < 0.4
+    scores = scores + generator.normal(0, 1e-4, 30)  # the matrices of areas know no ties
+    weights = generator.standard_exponential((400, 31))
+    refuting = refuting_after_each(scores, positive, 0.6, weights)
+    for size in (12, 20, 30):
+        some, them = positive[:size], weights[:, 1 : 1 + size]
+        won = pairs_won(scores[:size][some][:, None], scores[:size][~some][:, None])
+        low, _ = areas_of(won, np.concatenate([weights[:, :1], them[:, some], them[:, ~some]], axis=1))
+        assert refuting[size - 1] == (low <= 0.6).sum(axis=1).max()
+
+
+def test_the_levels_of_looks_are_the_products():
+    levels = by_patients(200)
+    assert [levels[size - 1] for size in (19, 20, 39, 40, 199)] == pytest.approx(
+        [0, *(0.025 / spent for spent in (6, 6, 12, 30))]
+    )
+    assert np.flatnonzero(nightly(200)).tolist() == [19, 39, 79, 159]
+    assert level_of(160) == nightly(200)[159]
 
 
 @pytest.mark.parametrize("cell", [cell for cell in OTHERS if not cell.wrong], ids=lambda cell: cell.name)

@@ -5,7 +5,9 @@ A gambler who bets the share s of his money that each next score exceeds the bou
 shares, ever reaches 1/alpha with probability at most alpha (Ville), however often and whenever it is looked at. The
 shares are fixed beforehand: money then rises with every score, which it does not when the bets follow the scores.
 
-What has no such bet (areas, fixed-sample tests that are wanted at a few looks) spends alpha/(k (k + 1)) at look k.
+What has no such bet (areas, fixed-sample tests that are wanted at a few looks) spends alpha/((k + 1) (k + 2)) at look
+k, whose number follows from how many patients there are. That is half of alpha; the other half pays for the choice of
+how many they are exactly, which is made by whoever starts the runs.
 
 The money is counted when somebody looks, at the end of each run. Among the patients of one run there is an order only
 by name, and who may choose the names could put the hits first; at a run's end the order is of no matter.
@@ -23,7 +25,7 @@ from pipeline.evidence.exact.claims import Claim, alpha_of, missing_reason
 from pipeline.evidence.exact.scores import PatientScores
 from pipeline.vocabulary import Decision
 
-__all__ = ["OpenResult", "judge_open", "log_evidence", "look_alpha", "spaced_looks"]
+__all__ = ["OpenResult", "judge_open", "log_evidence", "look_alpha", "planned_looks"]
 
 _STAKES = 64
 _BISECTIONS = 34
@@ -125,34 +127,40 @@ def judge_open(cohort: PatientScores, claim: Claim, looks: Sequence[int] | None 
 
 
 def look_alpha(confidence: float, look: int) -> float:
-    """Return the error on one side that the ``look``-th planned look (from 1) may spend: all together spend alpha.
+    """Return the error on one side that the ``look``-th planned look (from 1) may spend: all together spend alpha / 2.
 
     Raises:
         ValueError: the look is not a number from 1 on.
     """
     if look < 1:
         raise ValueError(f"look is a number from 1 on, not {look}")
-    return alpha_of(confidence) / (look * (look + 1))
+    return alpha_of(confidence) / ((look + 1) * (look + 2))
 
 
-def spaced_looks(ends: Sequence[int], first: int, growth: float) -> tuple[int, ...]:
-    """Return at which of the numbers of patients to look: from ``first`` on, then ``growth`` times the one before.
+def planned_looks(ends: Sequence[int], first: int, growth: float) -> tuple[tuple[int, int], ...]:
+    """Return the looks that are planned: the number of each, from 1 on, and how many patients there are at it.
 
-    ``ends`` are how many there were at the end of each run.
+    Look 1 is for ``first`` patients up to ``growth`` times as many, look 2 for those up to ``growth`` times that, and
+    so on: the first of ``ends``, how many there were at the end of each run, that lies there. The number follows from
+    the patients and not from the looks before. Who waits for a run that suits him, or begins anew, could else have
+    look 1, the cheapest, as late and as often as he likes.
 
-    >>> spaced_looks([12, 33, 40, 51, 160], 30, 1.5)
-    (33, 51, 160)
+    >>> planned_looks([12, 33, 40, 51, 160], 30, 1.5)
+    ((1, 33), (2, 51), (5, 160))
 
     Raises:
         ValueError: the first is below 1 or the growth not above 1.
     """
     if first < 1 or not 1 < growth < math.inf:
         raise ValueError(f"looks start at 1 patient or more and grow by more than 1, not {first} and {growth}")
-    looks = list[int]()
+    looks = dict[int, int]()
+    number, above = 0, first
     for end in ends:
-        if end >= (math.ceil(looks[-1] * growth) if looks else first):
-            looks.append(end)
-    return tuple(looks)
+        while end >= above:
+            number, above = number + 1, math.ceil(above * growth)
+        if number:
+            looks.setdefault(number, end)
+    return tuple(looks.items())
 
 
 def _answer(

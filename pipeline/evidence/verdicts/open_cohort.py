@@ -16,12 +16,13 @@ from pipeline.evidence.cohort.classifier import AREA, area_cohort_of
 from pipeline.evidence.cohort.population import Population
 from pipeline.evidence.exact.areas import judge_area
 from pipeline.evidence.exact.claims import Claim, ExactResult, decide, missing_reason, reaches
-from pipeline.evidence.exact.looks import look_alpha, spaced_looks
+from pipeline.evidence.exact.looks import look_alpha, planned_looks
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.estimates import LabelVerdict
 
 __all__ = [
     "FIRST_LOOK",
+    "GROWTH",
     "OPEN_AREA",
     "OPEN_INTERVAL",
     "as_first_seen",
@@ -33,12 +34,16 @@ __all__ = [
 
 OPEN_INTERVAL: Final = "valid at every look at a growing cohort (mixture of fixed stakes), over patients"
 
-OPEN_AREA: Final = "valid at every planned look at a growing cohort (level alpha/(k (k + 1)) at look k); " + AREA
+OPEN_AREA: Final = (
+    "valid at every planned look at a growing cohort (level alpha/((k + 1) (k + 2)) at look k, by its patients); "
+    + AREA
+)
 
 FIRST_LOOK: Final = 20
-"""Patients at the first look at an AUROC of a growing cohort; each next look has half as many again, or more."""
+"""Patients from whom on look 1 at an AUROC of a growing cohort is."""
 
-_GROWTH: Final = 1.5
+GROWTH: Final = 2
+"""Each next look is from so many times as many patients on."""
 
 
 def as_first_seen(population: Population, studies: Sequence[StudyFacts], first_seen: Mapping[str, str]) -> Population:
@@ -88,19 +93,19 @@ def patients_first_seen(
 def judge_growing_area(
     audits: Iterable[StudyFacts], label: str, first_seen: Mapping[str, str], claim: Claim
 ) -> ExactResult:
-    """Answer a claim about an AUROC at the looks that were planned, up to now: at ends of runs, far enough apart.
+    """Answer a claim about an AUROC at the looks that were planned, up to now: at ends of runs, one for each size.
 
-    Look k may be wrong with a probability of alpha / (k (k + 1)), all of them together with alpha; probabilities are
-    multiplied accordingly, and the smallest of each side counts. The interval is what the looks up to now leave
-    together, all of it before the first: its ends lie the wrong way round where looks contradict each other.
+    Look k may be wrong with a probability of alpha / ((k + 1) (k + 2)); probabilities are multiplied accordingly, and
+    the smallest of each side counts. The interval is what the looks up to now leave together, all of it before the
+    first: its ends lie the wrong way round where looks contradict each other.
     """
     arrived, ends = patients_first_seen([audit for audit in audits if audit.reference is not None], first_seen)
-    sizes = spaced_looks(ends, FIRST_LOOK, _GROWTH)
-    if not sizes:
+    planned = planned_looks(ends, FIRST_LOOK, GROWTH)
+    if not planned:
         reason = f"the first look is planned at {FIRST_LOOK} patients, and there are {len(arrived)}"
         alone = replace(_at_look(arrived, label, claim, 1), low=0.0, high=1.0, p_low=1.0, p_high=1.0)
         return replace(alone, decision="INCONCLUSIVE", reason=reason)
-    looks = [_at_look(arrived[:size], label, claim, number) for number, size in enumerate(sizes, 1)]
+    looks = [_at_look(arrived[:size], label, claim, number) for number, size in planned]
     whole = replace(
         looks[-1],
         low=max(look.low for look in looks),
@@ -113,8 +118,8 @@ def judge_growing_area(
         return replace(whole, decision="INCONCLUSIVE", reason=missing)
     if decision != "INCONCLUSIVE":
         reached = [min(look.p_met, look.p_not_met) for look in looks]
-        number = next(number for number, p in enumerate(reached) if reaches(p, claim.alpha))
-        reason = f"{reason}; at look {number + 1}, with {sizes[number]} patients"
+        number, size = next(look for look, p in zip(planned, reached, strict=True) if reaches(p, claim.alpha))
+        reason = f"{reason}; at look {number}, with {size} patients"
     return replace(whole, decision=decision, reason=reason)
 
 
@@ -123,7 +128,7 @@ def _at_look(arrived: Sequence[Sequence[StudyFacts]], label: str, claim: Claim, 
     counted = [audit for own in arrived for audit in own]
     at_level = replace(claim, confidence=1 - 2 * look_alpha(claim.confidence, number))
     look = judge_area(area_cohort_of(counted, label), at_level)
-    spent = number * (number + 1)
+    spent = (number + 1) * (number + 2)
     return replace(look, claim=claim, p_low=min(1.0, spent * look.p_low), p_high=min(1.0, spent * look.p_high))
 
 

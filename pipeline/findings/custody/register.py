@@ -7,7 +7,7 @@ whether weights were ever tried on any study of a cohort, whatever the run was c
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -23,6 +23,7 @@ from pipeline.findings.custody.state_folder import named_folder, private_folder,
 
 __all__ = [
     "PLACE_FILE",
+    "Dropped",
     "LockFacts",
     "Look",
     "LookFacts",
@@ -75,6 +76,14 @@ class Look:
     lock: str | None
     time: datetime
     doubt: str | None = None
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """How many images runs under a lock had that are gone, and the runs whose images are not known any more."""
+
+    images: int
+    lost: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,51 @@ class Register:
             return ()
         known = hashlib.sha256(content).hexdigest() == look.body["cohort"]
         return self._looks(look.body["weights"], set(content.splitlines()), before) if known else ()
+
+    def dropped(self, lock: str, studies: Collection[str]) -> Dropped:
+        """Return what starts of runs under a lock had that is not among ``studies``, the content hashes of images."""
+        return self._dropped(lock, {study.encode("ascii") for study in studies}, self.entries)
+
+    def dropped_by(self, look: LedgerEntry) -> Dropped:
+        """Return what starts of runs under the lock of an entered look had before it that it did not have itself.
+
+        Where the list of its own studies is lost or altered, which they were is not known, and nothing is told.
+        """
+        own = _listed(self.folder, look.body["cohort"])
+        if isinstance(own, str):
+            return Dropped(0, ())
+        return self._dropped(look.body["lock"], own, self.entries[: look.sequence])
+
+    def first_under(self, lock: str, studies: Collection[str]) -> Mapping[str, str]:
+        """Return which start of a run under a lock had each of the studies first, of those that one had before.
+
+        A start whose list of studies is lost or altered says nothing.
+        """
+        first, wanted = dict[str, str](), {study.encode("ascii") for study in studies}
+        for cohort, run in self._under(lock, self.entries).items():
+            listed = _listed(self.folder, cohort)
+            if not isinstance(listed, str):
+                first |= {study.decode("ascii"): run for study in listed & wanted}
+                wanted -= listed
+        return first
+
+    def _under(self, lock: str, entries: Iterable[LedgerEntry]) -> dict[str, str]:
+        """Return the first start under a lock of each cohort, by the cohort's digest, oldest first."""
+        under = dict[str, str]()
+        for entry in entries:
+            if (entry.event, entry.body.get("lock")) == ("look", lock):
+                under.setdefault(entry.body["cohort"], entry.body["run"])
+        return under
+
+    def _dropped(self, lock: str, kept: set[bytes], entries: Iterable[LedgerEntry]) -> Dropped:
+        gone, lost = set[bytes](), list[str]()
+        for cohort, run in self._under(lock, entries).items():
+            listed = _listed(self.folder, cohort)
+            if isinstance(listed, str):
+                lost.append(run)
+            else:
+                gone |= listed - kept
+        return Dropped(len(gone), tuple(lost))
 
     def _looks(self, weights: str, wanted: set[bytes], before: datetime) -> tuple[Look, ...]:
         entries = [
@@ -342,10 +396,16 @@ def _cohort_content(studies: Collection[str]) -> bytes:
 
 def _overlap(folder: Path, digest: str, wanted: set[bytes]) -> tuple[bool, str | None]:
     """Tell whether a cohort may hold one of the ``wanted`` studies, and what keeps that from being known."""
+    listed = _listed(folder, digest)
+    return (True, listed) if isinstance(listed, str) else (not wanted.isdisjoint(listed), None)
+
+
+def _listed(folder: Path, digest: str) -> set[bytes] | str:
+    """Return the studies of a cohort, or what keeps them from being known."""
     try:
         content = _cohort_path(folder, digest).read_bytes()
     except OSError as error:
-        return True, f"the list of its studies cannot be read: {error.strerror or os.strerror(error.errno or 0)}"
+        return f"the list of its studies cannot be read: {error.strerror or os.strerror(error.errno or 0)}"
     if hashlib.sha256(content).hexdigest() != digest:
-        return True, "the list of its studies was altered"
-    return not wanted.isdisjoint(content.splitlines()), None
+        return "the list of its studies was altered"
+    return set(content.splitlines())

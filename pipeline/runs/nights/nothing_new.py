@@ -18,7 +18,7 @@ from pipeline.findings.results import Results, load_results
 from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, Program, RunSpec, read_members, read_spec
 from pipeline.runs.locking import compare, subject_of
 from pipeline.runs.nights.night_log import NIGHTS_FILE, NOTHING_NEW
-from pipeline.runs.reuse import EarlierRuns, earlier_runs
+from pipeline.runs.reuse import EarlierRuns, changed_since, earlier_runs
 from pipeline.runs.start import this_program
 from pipeline.studies.study import PASSING
 from pipeline.walk.auditor import Auditor, open_auditor
@@ -86,7 +86,9 @@ def _is_same(
     spec: RunSpec, run: Path, loaded: LoadedConfig, auditor: Auditor, sources: Sequence[StudySource], key: SiteKey
 ) -> bool:
     model = auditor.loaded
-    lock = compare(read_lock(loaded.path), subject_of(loaded.config, model, sources), key)
+    locked, subject = read_lock(loaded.path), subject_of(loaded.config, model, sources)
+    runs = earlier_runs(loaded.config.run.output / loaded.config.name)
+    lock = compare(locked, subject, key, changed_since(runs, EarlierRuns(key.public), locked, subject.studies))
     members = [(member.study, member.patient, member.source_sha256) for member in read_members(run)]
     return (
         spec.measured is None

@@ -3,15 +3,19 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.lock import lock_path, read_lock
-from tests.pipeline.planted import plant, write_manifest
+from pipeline.verify.register import check_register
+from pipeline.verify.rows import check_arrival
+from pipeline.verify.run_folder import open_run_folder
+from tests.pipeline.planted import plant, write_manifest, write_study
 from tests.pipeline.runs.test_run import change, complete
-from tests.pipeline.steps import begin, lock
+from tests.pipeline.steps import begin, lock, read_run
 
 
 @pytest.fixture
@@ -180,3 +184,104 @@ def test_two_runs_of_one_audit_do_not_run_at_once(small):
     ):
         begin(small)
     begin(small)
+
+
+def after_a_start(config):
+    """Return why a run that is only begun, and so has looked, is exploratory."""
+    return read_run(begin(config))[0].lock.exploratory
+
+
+def add(config, number, positive=True):
+    archive = config.parent / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    write_manifest(archive, [*rows, write_study(archive, number, positive)])
+
+
+def drop(config, keep):
+    archive = config.parent / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    write_manifest(archive, [row for row in rows if keep(row)])
+    return rows
+
+
+GONE = "1 image is gone that a run under the lock had"
+
+
+def test_a_study_that_came_after_the_lock_cannot_be_taken_out_again(small):
+    """Be the vendor who lets a cohort grow, looks, and takes out the patients who missed: every claim would be MET."""
+    lock(small, cohort_open=True)
+    add(small, 4)
+    assert after_a_start(small) == ()
+    rows = drop(small, lambda row: row["study"] != "study04")
+    removed, image = after_a_start(small)
+    assert removed.startswith("1 study was (first S-")
+    assert removed.endswith("removed from the cohort after a run under the lock")
+    assert image == GONE
+    assert after_a_start(small) == (removed, image), "a run that says so does not make it good"
+    shutil.rmtree(small.parent / "runs" / "planted")
+    assert after_a_start(small) == (GONE,), "the register remembers what the folder does not"
+    write_manifest(small.parent / "archive", rows)
+    assert after_a_start(small) == ()
+
+
+@pytest.mark.parametrize("way", ["taken out", "another folder", "another name"])
+def test_a_study_that_comes_back_or_is_renamed_is_no_newer(small, way):
+    """Be the vendor who wants the hits of a night first: he takes out the rest for a night, or draws new names."""
+    lock(small, cohort_open=True)
+    add(small, 4)
+    before = begin(small)
+    rows = drop(small, lambda row: row["study"] != "study04")
+    if way == "another folder":
+        shutil.rmtree(small.parent / "runs" / "planted")
+    if way == "another name":
+        rows[3]["patient"] = "somebody else"
+    else:
+        begin(small)
+    write_manifest(small.parent / "archive", rows)
+    _, members = read_run(begin(small))
+    assert [member.first_seen for member in members] == [before.name] * 4
+
+
+def test_a_run_that_hides_what_was_taken_out_does_not_verify(small):
+    lock(small, cohort_open=True)
+    add(small, 4)
+    before = begin(small)
+    drop(small, lambda row: row["study"] != "study04")
+    run = open_run_folder(begin(small))
+    assert [*check_arrival(run), *check_register(run)] == []
+    hidden = replace(
+        run, spec=run.spec.model_copy(update={"lock": run.spec.lock.model_copy(update={"exploratory": ()})})
+    )
+    (arrival,), (register,) = check_arrival(hidden), check_register(hidden)
+    assert f"of run {before.name} is removed or altered, and the run does not say EXPLORATORY" in arrival.sentence
+    assert register.sentence.startswith("1 of the images that earlier runs under the lock had are gone")
+    first = open_run_folder(before)
+    assert [*check_arrival(first), *check_register(first)] == [], "what comes later is nothing to an earlier run"
+
+
+def test_a_study_that_came_after_the_lock_cannot_be_marked_or_called_otherwise(small):
+    lock(small, cohort_open=True)
+    add(small, 4)
+    assert after_a_start(small) == ()
+    archive = small.parent / "archive"
+    rows = drop(small, lambda row: True)
+    changed = {"label": "", "mask:anna": "", "mask:ben": ""}
+    write_manifest(archive, [row | (changed if row["study"] == "study04" else {}) for row in rows])
+    (altered,) = after_a_start(small)
+    assert altered.endswith("altered in the cohort after a run under the lock")
+    write_manifest(archive, [row | ({"patient": "new"} if row["study"] == "study04" else {}) for row in rows])
+    (renamed,) = after_a_start(small)
+    assert renamed.endswith("removed from the cohort after a run under the lock")
+    lock(small, cohort_open=True, amend="study04 is another patient's")
+    assert after_a_start(small) == ()
+
+
+def test_an_amendment_tells_that_images_are_gone_that_came_after_the_lock(small):
+    lock(small, cohort_open=True)
+    add(small, 4)
+    begin(small)
+    drop(small, lambda row: row["study"] != "study04")
+    lock(small, cohort_open=True, amend="maintenance")
+    result = read_run(begin(small))[0].lock
+    assert result.exploratory == ()
+    assert result.amendments[0].changed == (GONE,)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.exact.claims import Claim
-from pipeline.evidence.exact.looks import judge_open, log_evidence, look_alpha, spaced_looks
+from pipeline.evidence.exact.looks import judge_open, log_evidence, look_alpha, planned_looks
 from pipeline.evidence.exact.scores import one_study_each, patient_scores
 
 RANK = {"NOT MET": 0, "INCONCLUSIVE": 1, "MET": 2}
@@ -132,21 +132,29 @@ def test_at_the_ends_of_the_scale():
     assert judged([1, 0.9], 1).decision == "NOT MET"
 
 
-def test_planned_looks_spend_alpha_and_no_more():
-    assert sum(look_alpha(0.95, look) for look in range(1, 100_000)) == pytest.approx(0.025, abs=1e-6)
-    assert look_alpha(0.95, 1) == pytest.approx(0.0125)
-    assert spaced_looks(range(1, 501), 30, 2) == (30, 60, 120, 240, 480)
-    assert spaced_looks(range(1, 111), 30, 1.5) == (30, 45, 68, 102)
-    assert spaced_looks(range(1, 21), 30, 2) == ()
-    assert spaced_looks([29, 400, 599, 600], 30, 1.5) == (400, 600)
+def test_planned_looks_spend_half_of_alpha_and_no_more():
+    """The other half pays for who chooses when a run is: tests.coverage has the cells."""
+    assert sum(look_alpha(0.95, look) for look in range(1, 100_000)) == pytest.approx(0.0125, abs=1e-6)
+    assert look_alpha(0.95, 1) == pytest.approx(0.025 / 6)
+    assert planned_looks(range(1, 501), 30, 2) == ((1, 30), (2, 60), (3, 120), (4, 240), (5, 480))
+    assert planned_looks(range(1, 111), 30, 1.5) == ((1, 30), (2, 45), (3, 68), (4, 102))
+    assert planned_looks(range(1, 21), 30, 2) == ()
+
+
+def test_a_looks_number_follows_from_the_patients_and_not_from_the_looks_before():
+    """Who waits until a run suits him, or begins anew with another folder, pays for the patients that he has."""
+    assert planned_looks([29, 59, 60, 400, 479, 480], 30, 2) == ((1, 59), (2, 60), (4, 400), (5, 480))
+    for size in (30, 44, 45, 67, 68, 1000):
+        (alone,) = planned_looks([size], 30, 1.5)
+        assert alone == (len(planned_looks(range(1, size + 1), 30, 1.5)), size)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: look_alpha(0.95, 0), "look is a number from 1 on, not 0"),
-        (lambda: spaced_looks([10], 0, 2), "looks start at 1 patient or more"),
-        (lambda: spaced_looks([10], 5, 1), "grow by more than 1, not 5 and 1"),
+        (lambda: planned_looks([10], 0, 2), "looks start at 1 patient or more"),
+        (lambda: planned_looks([10], 5, 1), "grow by more than 1, not 5 and 1"),
         (lambda: judged([1], 1.5), "bound lies within 0 and 1"),
         (lambda: judged([1, 1], looks=[1]), "looks rise, and the last is at all 2 patients"),
         (lambda: judged([1, 1], looks=[0, 2]), "looks rise"),

@@ -9,6 +9,7 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody import register
 from pipeline.findings.custody.ledger import Ledger, LedgerError, LedgerFault
 from pipeline.findings.custody.register import (
+    Dropped,
     LockFacts,
     LookFacts,
     enter_lock,
@@ -66,6 +67,25 @@ def test_a_look_is_known_by_weights_and_any_study_whatever_its_name(folder, key)
     assert register.locks == (lock,)
     assert register.length == 5
     assert register.since < look.time
+
+
+def test_what_runs_under_a_lock_had_stays_known(folder, key):
+    for run, cohort, under in (("a", COHORT[:3], "lock"), ("b", COHORT[1:4], "lock"), ("c", COHORT, "another")):
+        enter_look(key, LookFacts(run, WEIGHTS, study(under)), cohort, folder)
+    register = read_register(folder)
+    assert register.dropped(study("lock"), COHORT) == Dropped(0, ())
+    assert register.dropped(study("lock"), COHORT[2:3]) == Dropped(3, ())
+    assert register.dropped(study("nowhere"), ()) == Dropped(0, ())
+    firsts = dict(zip(COHORT, "aaab", strict=False))
+    assert register.first_under(study("lock"), COHORT) == firsts
+    assert register.first_under(study("lock"), COHORT[3:]) == {COHORT[3]: "b"}
+    assert register.first_under(study("nowhere"), COHORT) == {}
+    assert register.dropped_by(register.entries[-2]) == Dropped(1, ()), "what b had not, and a had"
+    assert register.dropped_by(register.entries[-3]) == Dropped(0, ()), "what came later does not count"
+    (folder / "cohorts" / f"{studies_digest(COHORT[:3])}.txt").unlink()
+    assert read_register(folder).dropped(study("lock"), ()) == Dropped(3, ("a",))
+    assert read_register(folder).first_under(study("lock"), COHORT) == dict.fromkeys(COHORT[1:4], "b")
+    assert register.dropped_by(register.entries[-3]) == Dropped(0, ())
 
 
 def test_the_order_and_repetition_of_studies_do_not_count():
