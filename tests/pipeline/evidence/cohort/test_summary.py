@@ -243,6 +243,18 @@ def test_agreement_of_readers():
     assert pair.estimate.value == pytest.approx(0.8)
 
 
+def test_readers_who_agree_on_one_patient_often_agree_on_one_patient():
+    pairs = ReaderPairs()
+    often, once = (PairAgreement(label="nodule", readers=("a", "b"), scores=(Score(name="iou", value=value),))
+                   for value in (0.8, 0.2))  # fmt: skip
+    rows = [study(n, agreement=(often,), patient="often") for n in range(4)] + [study(9, agreement=(once,))]
+    for number, row in enumerate(rows):
+        pairs.add(number, row)
+    (pair,) = agreements(pairs.pairs, rows, SCALES, BOOTSTRAP)
+    assert (pair.estimate.patients, pair.estimate.studies) == (2, 5)
+    assert pair.estimate.value == pytest.approx(0.5)
+
+
 def test_flow_adds_up():
     failed = StudyAudit(study="S-x", patient="P-x", source_sha256="", status="failed", stage="read", reason="truncated")
     flow = flow_of([*studies(3), failed], computed=2)
