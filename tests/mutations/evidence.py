@@ -313,7 +313,6 @@ MUTANTS: list[Mutant] = [
         ("share * (1 - share) * (below - above) ** 2", "share * (below - above) ** 2"),
         ("(mean - share * below) / (1 - share)", "mean - share * below"),
         ("rounded if float(rounded) <= threshold else", "rounded if True else"),
-        ("        first = np.where(late, below, first)\n", "        break\n"),
         ("        first = np.where(enough, first, np.nextafter(first, np.float32(np.inf)))\n", "        break\n"),
         ("    large[0] = False\n", ""),
         ("return _below(rule * high)", "return rule * high"),

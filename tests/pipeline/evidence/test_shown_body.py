@@ -151,6 +151,15 @@ def test_the_body_is_bright_in_the_mean_of_the_channels():
     np.testing.assert_array_equal(bright_piece(x), expected)
 
 
+def test_what_is_as_bright_as_the_threshold_is_not_of_the_body():
+    """Of 0 and 256 the threshold is the middle of the first of 256 bins."""
+    x = np.zeros((1, 6, 6), np.float32)
+    x[0, 1:4, 1:4] = 256
+    expected = x[0] > 0
+    x[0, 4, 1] = 0.5
+    np.testing.assert_array_equal(bright_piece(x), expected)
+
+
 def test_an_image_scaled_to_both_sides_of_zero_has_a_body():
     """From -1 to 1 a bin of the histogram begins at 0, between float32 numbers that float64 sums cannot tell apart."""
     box = np.zeros((1, 12, 14, 16), np.bool_)
