@@ -241,7 +241,7 @@ MUTANTS = [
     *of(
         "pipeline/evidence/cohort/classifier.py",
         ("row.probabilities[str(label)] - float(label in", "row.probabilities[str(label)] + float(label in"),
-        tests=("tests/pipeline/evidence/plotted/test_calibration.py",),
+        tests=("tests/pipeline/evidence/cohort/test_answer_differences.py",),
     ),
     *of(
         "pipeline/evidence/cohort/summary.py",
@@ -252,7 +252,6 @@ MUTANTS = [
     *of(
         "pipeline/evidence/verdicts/run_control.py",
         ("else 1 - claim.bound, ACCEPTED", "else claim.bound, ACCEPTED"),
-        ("for run in sorted(rows)}", "for run in rows}"),
         ("else 1 - mean)", "else mean)"),
         ("sorted(patients[1:] or patients)", "sorted(patients)"),
         ("(len(later) - 1) // 2", "len(later) // 2"),

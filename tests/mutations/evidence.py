@@ -364,7 +364,7 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/evidence/metrics/map_evidence.py",
-        ("last = ordered[len(ordered) - count]", "last = ordered[len(ordered) - count - 1]"),
+        ("last = ordered[len(ordered) - count]", "last = ordered[len(ordered) - count + 1]"),
         ("_CONSTANT = 8 *", "_CONSTANT = 2 *"),
         ("if other != axis)", "if other == axis)"),
         tests=(

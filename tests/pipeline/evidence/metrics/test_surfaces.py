@@ -175,6 +175,13 @@ def test_a_hit_within_the_tolerance_is_measured_in_mm():
     assert answer(overlap_of(values, mask, (0.7, 1.9), tolerance_mm=3.7), "hit_within") == pytest.approx(1 / 3)
 
 
+def test_a_distance_that_is_the_tolerance_but_for_rounding_is_within_it():
+    """From 0.3 to 0.6 mm it is a little more than 0.3 mm in float64."""
+    values, mask = np.zeros((9, 4)), np.zeros((9, 4), bool)
+    values[6, 1], mask[3, 1] = 1, True
+    assert answer(overlap_of(values, mask, (0.1, 1.0), tolerance_mm=0.3), "hit_within") == 1
+
+
 @pytest.mark.parametrize("shear", [0.0, 0.9])
 def test_the_nearest_voxel_is_found_on_a_sheared_grid(shear):
     affine = np.eye(4)
