@@ -380,7 +380,6 @@ MUTANTS: list[Mutant] = [
             "np.concatenate(_between_surfaces(overlap)).mean()",
             "np.mean([away.mean() for away in _between_surfaces(overlap)])",
         ),
-        ("profile / highest for", "profile for"),
         ("whole += float(areas.sum())", "whole = 2 * float(areas.sum())"),
         tests=(
             "tests/pipeline/evidence/metrics/test_distance.py",
