@@ -10,6 +10,7 @@ pass, or a failure would prove nothing.
 
 import argparse
 import contextlib
+import gc
 import io
 import os
 import shutil
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("cam", "pipeline", "reports", "flows", "camaudit")
 COPIED = (*PACKAGES, "tests", "pyproject.toml")
 VERDICTS = {0: "survived", 1: "killed", 2: "killed"}  # pytest's exit codes; 2: the module no longer imports
+
+_LEFT_OUT = ("-p", "no:cacheprovider", "-p", "no:anyio")  # no test here needs them, and each child would load them
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def warm() -> None:
     import torch
 
     torch.set_num_threads(1)
+    gc.freeze()  # what is here already is no garbage of a child's, which pytest looks for several times
     assert not set(PACKAGES) & set(sys.modules), "the parent must not have loaded what is mutated"
     del monai, pytest
 
@@ -146,8 +150,9 @@ def verdict_of(copy: Path, tests: Sequence[str]) -> str:
                 del sys.modules[name]
             import pytest
 
+            options = ["-x", "-q", *_LEFT_OUT, "--rootdir", str(copy), "--basetemp", f"{copy}-files"]
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(copy), *tests]))
+                code = int(pytest.main([*options, *tests]))
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)

@@ -140,9 +140,7 @@ def _bin_starts(ordered: RisingValues) -> NDArray[np.intp]:
     def reached(values: NDArray[np.float32]) -> NDArray[np.bool_]:
         return np.asarray((values.astype(np.float64) - low) * scale >= bins)
 
-    first = (low + bins / scale).astype(np.float32)
-    while (late := reached(below := np.nextafter(first, np.float32(-np.inf)))).any():
-        first = np.where(late, below, first)
+    first = (low + bins / scale).astype(np.float32)  # to the nearest: the smallest, or the one below it
     while not (enough := reached(first)).all():
         first = np.where(enough, first, np.nextafter(first, np.float32(np.inf)))
     return ordered.searchsorted(first)

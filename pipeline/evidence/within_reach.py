@@ -41,7 +41,7 @@ def within_reach(part: NDArray[np.bool_], spacing: Sequence[float], reach: float
     far = [min(int(reach / step), size - 1) for step, size in zip(spacing, part.shape, strict=True)]
     if max(far) > _FEW:
         away = distance_transform(~part, anisotropy=tuple(spacing), black_border=False, parallel=1)
-        return np.asarray((away <= reach) & part.any())
+        return np.asarray(away <= reach)  # where nothing is of the part, all is infinitely far
     lines = _lines(part, far[-1])
     near = np.zeros_like(lines[0])
     for shift in product(*(range(-cells, cells + 1) for cells in far[:-1])):

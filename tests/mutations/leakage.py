@@ -52,4 +52,15 @@ MUTANTS = [
         ('better="lower"', 'better="higher"'),
         tests=("tests/pipeline/walk/test_regions_to_avoid.py",),
     ),
+    *of(
+        "pipeline/evidence/cohort/leakage.py",
+        ("total / len(places)", "total"),
+        ("return own / length if", "return own if"),
+        tests=(LEAKAGE,),
+    ),
+    *of(
+        "pipeline/evidence/metrics/avoided.py",
+        ("overlap.marked_total / evidence.total", "overlap.marked_total / evidence.seen_voxels"),
+        tests=("tests/pipeline/walk/test_regions_to_avoid.py",),
+    ),
 ]

@@ -88,6 +88,21 @@ def test_each_voxels_region_is_that_of_the_nearest_cell(own, other, steps):
     assert set(np.unique(numbers)) == {1, 2, 3}, "the body, its surface and what is outside are all there"
 
 
+@pytest.mark.parametrize(
+    "own", [SHOWN_3D, SHOWN_2D, grid((130, 20, 200), (1.0, 5.0, 0.7), turn=0.4), grid((600, 300), (0.25, 0.5))]
+)
+def test_a_place_at_a_cells_centre_has_the_cells_region(own):
+    body = shown(own)
+    steps = [-(-size // {2: 256, 3: 96}[len(own.shape)]) for size in own.shape]
+    numbers = counted(body, own, steps)
+    generator, seen = np.random.default_rng(1), set()
+    for cell in np.stack([generator.integers(0, size, 120) for size in numbers.shape], axis=1):
+        region = body.region(own.world((cell * steps)[None])[0])
+        assert region == NAMES[numbers[tuple(cell)]], cell
+        seen.add(region)
+    assert seen == {"body", "surface", "outside"}
+
+
 @pytest.mark.parametrize("own", [SHOWN_3D, SHOWN_2D])
 def test_a_body_of_the_whole_picture_has_no_surface(own):
     x = np.ones(own.shape, np.float32)
@@ -124,6 +139,25 @@ def test_of_pieces_that_are_equally_large_the_first_is_the_body():
     bright = np.zeros((1, 4, 14), np.float32)
     bright[0, 0, 10:12] = bright[0, 1, 0:2] = 1
     np.testing.assert_array_equal(np.argwhere(bright_piece(bright)), [[0, 10], [0, 11]])
+
+
+def test_the_body_is_bright_in_the_mean_of_the_channels():
+    """Beside it lies a larger part that is as bright in one channel, and dark in the other."""
+    x = np.zeros((2, 10, 10), np.float32)
+    x[:, :5, :5] = 4
+    x[0, 6:, 3:], x[1, 6:, 3:] = 4, -2
+    expected = np.zeros((10, 10), np.bool_)
+    expected[:5, :5] = True
+    np.testing.assert_array_equal(bright_piece(x), expected)
+
+
+def test_what_is_as_bright_as_the_threshold_is_not_of_the_body():
+    """Of 0 and 256 the threshold is the middle of the first of 256 bins."""
+    x = np.zeros((1, 6, 6), np.float32)
+    x[0, 1:4, 1:4] = 256
+    expected = x[0] > 0
+    x[0, 4, 1] = 0.5
+    np.testing.assert_array_equal(bright_piece(x), expected)
 
 
 def test_an_image_scaled_to_both_sides_of_zero_has_a_body():

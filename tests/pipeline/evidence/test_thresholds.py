@@ -33,6 +33,16 @@ def test_a_percentile_is_numpys(percent):
     assert masked.region.sum() == (positive > masked.threshold).sum()
 
 
+def test_a_share_of_the_maximum_is_exceeded_by_the_same_numbers_in_either_precision():
+    """Of the float32 numbers beside it too, although the share itself is none."""
+    generator = np.random.default_rng(4)
+    for _ in range(100):
+        share, high = generator.uniform(0.05, 0.95), np.float32(generator.uniform(1, 9))
+        beside = np.float32(share * float(high))
+        values = np.float32([0, np.nextafter(beside, np.float32(0)), beside, np.nextafter(beside, high), high])
+        assert np.array_equal(evidence(values[None], share).region[0], values.astype(np.float64) > share * float(high))
+
+
 def test_a_percentile_counts_what_was_seen():
     values = np.arange(100, dtype=np.float32).reshape(10, 10)
     assert evidence(values, "percentile-90").region.sum() == 10
@@ -115,6 +125,10 @@ def test_the_levels_are_cut_off_and_not_rounded():
     masked = evidence(values, RULE)
     assert masked.threshold == pytest.approx(2)
     assert masked.region.tolist() == [[False] * 4 + [True] * 2]
+
+
+def test_of_two_levels_that_part_the_picture_as_well_the_lower_counts():
+    assert evidence(np.float32([[0, 127, 128, 255]]), RULE).threshold == 0
 
 
 def test_the_rule_is_for_pictures():

@@ -3,12 +3,14 @@
 import base64
 import json
 from math import isclose
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pipeline.conclusions.conclude import conclude
 from pipeline.evidence.cohort.classifier import area_cohort_of
+from pipeline.evidence.cohort.population import by_files
 from pipeline.findings.localisation.curves import CURVE_SHARES
 from pipeline.findings.localisation.lesions import MaskShape
 from pipeline.findings.plotted.marks import MarkCounts
@@ -94,6 +96,12 @@ def test_how_studies_are_listed_changes_no_figure_of_the_results(spec):
     assert plain["froc_curves"][0]["low"]
     assert plain["curves"][0]["low"]
     assert list(differing(plain, otherwise)) == []
+
+
+def test_copies_stand_in_the_order_of_their_names_and_all_others_in_that_of_their_files():
+    files = {"e": "2", "c": "1", "b": "1", "a": "1", "d": "0", "f": "2"}
+    rows = [SimpleNamespace(study=name, source_sha256=digit * 64) for name, digit in files.items()]
+    assert [rows[place].study for place in by_files(rows)] == ["d", "a", "b", "c", "e", "f"]
 
 
 def test_weights_of_an_auroc_go_with_the_files_not_with_names_or_places():

@@ -208,6 +208,16 @@ def test_classification_by_hand():
     assert own["accuracy"].studies == 20  # a study without a reference says nothing of the classifier
 
 
+def test_an_auroc_weighs_patients_alike_and_that_of_studies_stands_beside_it():
+    rows = [
+        *(study(n, probability=0.9, patient="often") for n in range(3)),
+        study(10, probability=0.2),
+        *(study(20 + n, reference=(), probability=0.5) for n in range(2)),
+    ]
+    own = {part.metric: part for part in classification(rows, ["nodule"], BOOTSTRAP)}["auroc"]
+    assert (own.value, own.per_patient, own.per_study) == pytest.approx((0.5, 0.5, 0.75))
+
+
 def test_a_study_that_failed_counts_against_the_classifier_whatever_its_masks():
     rows = [
         *(study(n) for n in range(20)),
@@ -221,6 +231,7 @@ def test_a_study_that_failed_counts_against_the_classifier_whatever_its_masks():
         assert after[metric].value == before[metric].value == 1.0
         assert after[metric].low < before[metric].low
         assert after[metric].missing_studies == missing
+        assert after[metric].patients == before[metric].patients
 
 
 def test_a_reference_that_nobody_can_read_counts_against_every_figure():
@@ -243,10 +254,23 @@ def test_agreement_of_readers():
     assert pair.estimate.value == pytest.approx(0.8)
 
 
+def test_readers_who_agree_on_one_patient_often_agree_on_one_patient():
+    pairs = ReaderPairs()
+    often, once = (PairAgreement(label="nodule", readers=("a", "b"), scores=(Score(name="iou", value=value),))
+                   for value in (0.8, 0.2))  # fmt: skip
+    rows = [study(n, agreement=(often,), patient="often") for n in range(4)] + [study(9, agreement=(once,))]
+    for number, row in enumerate(rows):
+        pairs.add(number, row)
+    (pair,) = agreements(pairs.pairs, rows, SCALES, BOOTSTRAP)
+    assert (pair.estimate.patients, pair.estimate.studies) == (2, 5)
+    assert pair.estimate.value == pytest.approx(0.5)
+
+
 def test_flow_adds_up():
     failed = StudyAudit(study="S-x", patient="P-x", source_sha256="", status="failed", stage="read", reason="truncated")
-    flow = flow_of([*studies(3), failed], computed=2)
-    assert (flow.found, flow.analysed, flow.failed, flow.reused) == (4, 3, {"truncated": 1}, 2)
+    flow = flow_of([*studies(3), failed, study(7, patient="P-0")], computed=2)
+    assert (flow.found, flow.analysed, flow.failed, flow.reused) == (5, 4, {"truncated": 1}, 3)
+    assert flow.patients == 4  # one of them came twice
 
 
 def test_masks_that_could_not_be_used_are_counted_one_by_one():

@@ -94,6 +94,11 @@ def test_a_patient_counts_once_whatever_his_studies():
     assert averages_of(parts).without("other", "nodule", Geometry((64, 64), np.eye(4))) == pytest.approx(0.5)
 
 
+def test_a_patients_cells_are_rounded_to_the_nearest_whole_number():
+    studies = [np.array([[place, 65535]], np.uint16) for place in (0, 1, 1)]
+    assert patients_mean(studies).tolist() == [[1, 65535]]
+
+
 def test_too_few_others_have_no_average():
     parts = {f"P{n}": [np.ones((64, 64), np.uint16)] for n in range(FEWEST_OTHERS)}
     geometry = Geometry((64, 64), np.eye(4))

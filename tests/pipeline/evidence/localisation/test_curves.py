@@ -46,6 +46,11 @@ def test_a_consensus_decides_alone_and_an_empty_mask_defines_nothing():
     assert curve.patients == 1
 
 
+def test_a_mask_of_all_that_was_seen_leaves_no_specificity():
+    curves = threshold_curves([study(1, counted("gradcam", "a", 4, 4, mask=100))], ("nodule",), BOOTSTRAP)
+    assert {curve.metric for curve in curves} == {"iou", "dice", "voxel_precision", "voxel_recall"}
+
+
 def test_studies_without_the_finding_and_those_not_analysed_do_not_count():
     rows = [
         study(1, counted("gradcam", "a", 4, 4)),

@@ -46,6 +46,19 @@ def test_thirds_are_the_masks_and_scores_follow_them():
     assert by_size == pytest.approx({"lowest": 0.1, "middle": 0.2, "highest": 0.2})  # a constant map has the worst
 
 
+def test_a_study_without_a_mask_is_of_no_stratum_and_no_trend():
+    rows = planted(range(1, 13), [0.02 * n + 0.1 * (n % 2) for n in range(12)])
+    more = [*rows, study(90, entry("gradcam", "a", 0.9))]
+    assert estimates_of(more) == estimates_of(rows)
+    assert trend_of(more) == trend_of(rows)
+    assert trend_of(rows).rho is not None
+
+
+def test_the_sizes_of_pictures_are_areas():
+    rows = [study(n, entry("gradcam", "a", 0.1), mask_shapes=(shape(float(n), axes=2),)) for n in (1, 2, 3)]
+    assert strata_of(rows)[None, "size"].unit == "mm2"
+
+
 def test_no_score_moves_a_cut():
     sizes = [1, 5, 2, 8, 3, 9, 4]
     first, second = (strata_of(planted(sizes, scores)) for scores in ([0.1] * 7, ["no_map"] * 7))

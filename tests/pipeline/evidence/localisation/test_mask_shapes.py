@@ -68,7 +68,8 @@ def test_a_box_in_a_volume():
 def test_two_beams_at_a_right_angle_leave_half_of_their_hull_free():
     beams = box((20, 20, 4), (0, 20), (0, 2), (0, 4)) | box((20, 20, 4), (0, 2), (0, 20), (0, 4))
     hull = 20 * 20 - 18 * 18 / 2  # a square without the triangle that no beam reaches
-    assert shape_of(beams).irregularity == pytest.approx(1 - (2 * 20 * 2 - 4) / hull)
+    for spacing in ((1.0, 1.0, 1.0), (0.5, 1.0, 3.0)):
+        assert shape_of(beams, spacing).irregularity == pytest.approx(1 - (2 * 20 * 2 - 4) / hull)
 
 
 @pytest.mark.parametrize("axes", [2, 3])

@@ -186,6 +186,12 @@ def test_ranks_are_those_of_the_slow_definition():
             assert accuracy == pytest.approx(least)
 
 
+def test_the_highest_percent_is_the_nearest_whole_number_of_voxels():
+    """Of 160 voxels 1.6 are two; the mask has one of them."""
+    values = np.arange(160.0).reshape(8, 20)
+    assert answer(overlap_of(values, values == 159), "top_percent") == 1 / 2
+
+
 def test_ranks_are_scikit_learns():
     learn = pytest.importorskip("sklearn.metrics")
     for values, mask in cases():

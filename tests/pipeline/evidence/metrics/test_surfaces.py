@@ -65,6 +65,23 @@ def test_on_a_sheared_grid_the_area_is_that_of_the_sheared_faces():
     assert Surface(part, Geometry(part.shape, affine)).elements[1].sum() == pytest.approx(2 * sum(faces), rel=0.05)
 
 
+def test_on_a_sheared_picture_each_corner_is_cut_off_along_its_own_diagonal():
+    affine = np.eye(4)
+    affine[:2, :2] = [[1.0, 0.8], [0.0, 1.5]]
+    shorter, longer = np.hypot(1.0 - 0.8, 1.5) / 2, np.hypot(1.0 + 0.8, 1.5) / 2
+
+    def lengths_of(*marked):
+        part = np.zeros((4, 4), bool)
+        part[tuple(np.transpose(marked))] = True
+        corners, lengths = Surface(part, Geometry(part.shape, affine)).elements
+        return dict(zip(map(tuple, corners.tolist()), lengths.tolist(), strict=True))
+
+    own = {(1, 1): shorter, (1, 2): longer, (2, 1): longer, (2, 2): shorter}
+    assert lengths_of((1, 1)) == pytest.approx(own)
+    # where two touch at a corner, the lesser of the two ways to part them
+    assert lengths_of((1, 1), (2, 2))[2, 2] == lengths_of((1, 2), (2, 1))[2, 2] == pytest.approx(2 * shorter)
+
+
 def monai_scores(region, mask, tolerance):
     import torch
     from monai import metrics
@@ -112,6 +129,14 @@ def test_a_transform_and_a_comparison_of_all_points_give_the_same(axes, turned):
     assert nearest(points, others, geometry) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("other", [(3, 24, 25), (45, 22, 30), (24, 2, 60)])
+def test_what_is_looked_up_may_lie_beyond_the_points_on_any_side(other):
+    points = np.argwhere(np.ones((12, 11, 10))) + 20
+    away = np.linalg.norm((points - other) * SPACING[3], axis=1)
+    geometry = Geometry((64, 64, 64), np.diag([*SPACING[3], 1.0]))
+    assert nearest(points, np.array([other]), geometry) == pytest.approx(away, rel=1e-6)
+
+
 def test_a_sheared_grid_is_never_looked_up():
     """Its distances are not those of its spacing."""
     affine = np.eye(4)
@@ -148,6 +173,13 @@ def test_a_hit_within_the_tolerance_is_measured_in_mm():
     values[4, 6] = values[0, 0] = 1  # one in the mask, one beside it, one far away
     assert answer(overlap_of(values, mask, (0.7, 1.9), tolerance_mm=3.8), "hit_within") == pytest.approx(2 / 3)
     assert answer(overlap_of(values, mask, (0.7, 1.9), tolerance_mm=3.7), "hit_within") == pytest.approx(1 / 3)
+
+
+def test_a_distance_that_is_the_tolerance_but_for_rounding_is_within_it():
+    """From 0.3 to 0.6 mm it is a little more than 0.3 mm in float64."""
+    values, mask = np.zeros((9, 4)), np.zeros((9, 4), bool)
+    values[6, 1], mask[3, 1] = 1, True
+    assert answer(overlap_of(values, mask, (0.1, 1.0), tolerance_mm=0.3), "hit_within") == 1
 
 
 @pytest.mark.parametrize("shear", [0.0, 0.9])

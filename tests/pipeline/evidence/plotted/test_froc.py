@@ -13,10 +13,10 @@ from pipeline.studies.volume import Heatmap
 from tests.pipeline.evidence.records import BOOTSTRAP, entry, study
 
 
-def overlap_of(values, mask):
+def overlap_of(values, mask, **limits):
     grid = Geometry(values.shape, np.eye(4))
     heatmap = Heatmap(values.astype(np.float32), grid, np.ones(values.shape, bool), "gradcam", "layer", "nodule")
-    return RegionOverlap(MaskedEvidence(heatmap, 0.05, LesionLimits()), MarkedVoxels(mask, grid))
+    return RegionOverlap(MaskedEvidence(heatmap, 0.05, LesionLimits(**limits)), MarkedVoxels(mask, grid))
 
 
 def picture():
@@ -35,6 +35,21 @@ def test_marks_are_accepted_from_the_highest_down():
     assert set(counts.false) == {1}
     overlap = overlap_of(*picture())
     assert counts.found[0] / counts.lesions == lesion_sensitivity(overlap), "the lowest threshold is the region's"
+
+
+def test_a_mark_as_high_as_the_threshold_is_not_accepted():
+    values, mask = picture()
+    values[3, 9] = 0.5
+    found = mark_counts(overlap_of(values, mask)).found
+    assert [found[CURVE_SHARES.index(share)] for share in (0.5, 0.45)] == [0, 1]
+
+
+def test_a_mark_in_a_part_that_is_too_small_to_be_a_lesion_is_neither_found_nor_false():
+    values, mask = np.zeros((9, 30)), np.zeros((9, 30), bool)
+    values[4, 2:5], values[4, 10:13] = 1.0, 0.9
+    mask[4, 2:4] = mask[2:7, 20:24] = True
+    counts = mark_counts(overlap_of(values, mask, smallest_lesion=3.0))
+    assert (set(counts.found), counts.false[0], counts.false[-1], counts.lesions) == ({0}, 1, 0, 1)
 
 
 def test_an_image_without_a_lesion_has_false_marks_alone():

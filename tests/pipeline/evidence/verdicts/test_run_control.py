@@ -24,6 +24,12 @@ def test_each_run_counts_the_patients_whom_it_saw_first():
     assert [delay.runs for delay in chart.delays] == [average_run_length(rule, mean, 20) for mean in (0.5, 0.4)]
 
 
+def test_a_patient_with_several_studies_weighs_as_one_in_his_run():
+    rows = [hit(n, 1) for n in range(19)] + [hit(100 + n, 0, patient="often") for n in range(4)]
+    (row,) = judged(rows, nights(rows, len(rows)), at_least=0.6).control.arrivals
+    assert (row.patients, row.value) == (20, pytest.approx(0.95))
+
+
 def test_a_fall_is_seen_and_named_by_its_run():
     rows = [hit(n, n < 60 or n % 2) for n in range(120)]
     seen = nights(rows, 10)
