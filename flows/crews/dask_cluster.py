@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["dask_cluster"]
 
 _WAIT_SECONDS = 60
-_QUIET: Final = {"silence_logs": CRITICAL, "dashboard_address": None}
+_QUIET: Final = {
+    "silence_logs": CRITICAL,
+    "dashboard_address": None,
+    "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},  # of its own port it would say that another one has it
+}
 
 
 def dask_cluster(address: str | None, count: int) -> Crew:
@@ -38,8 +42,10 @@ def dask_cluster(address: str | None, count: int) -> Crew:
     def at(folder: Path) -> Iterator[IsWorking]:
         with _client(address, count) as client:
             client.wait_for_workers(1, timeout=_WAIT_SECONDS)
-            workers = list(client.scheduler_info(n_workers=-1)["workers"])
-            tasks = {name: client.submit(_work, str(folder), workers=[name], pure=False, retries=0) for name in workers}
+            tasks = {
+                name: client.submit(_work, str(folder), workers=[name], pure=False, retries=0)
+                for name in _workers(client)
+            }
             try:
                 yield partial(_is_working, client, tasks)
             finally:
@@ -73,8 +79,19 @@ def _client(address: str | None, count: int) -> "Iterator[Client]":
 
 def _is_working(client: "Client", tasks: "Mapping[str, Future[str | None]]") -> bool:
     """Tell whether a worker is at its task. That of one that died waits for ever: a new one has another address."""
-    present = client.scheduler_info(n_workers=-1)["workers"]
-    return any(name in present and not task.done() for name, task in tasks.items())
+    pending = {name for name, task in tasks.items() if not task.done()}
+    return bool(pending) and not pending.isdisjoint(_workers(client))
+
+
+def _workers(client: "Client") -> set[str]:
+    """Return the addresses of a cluster's workers; none where its scheduler is gone.
+
+    Not by ``scheduler_info``: a thread of the client empties that list every few seconds.
+    """
+    try:
+        return set(client.nthreads())
+    except OSError:
+        return set()
 
 
 def _work(folder: str) -> str | None:

@@ -122,6 +122,13 @@ def test_who_was_called_ends_after_its_shard_once_nobody_calls(begun):
 
 def test_the_task_of_a_dask_worker_that_died_is_not_waited_for():
     pending, over = SimpleNamespace(done=lambda: False), SimpleNamespace(done=lambda: True)
-    client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": {"tcp://second": {}, "tcp://new": {}}})
+    client = SimpleNamespace(nthreads=lambda: {"tcp://second": 1, "tcp://new": 1})
     assert not _is_working(client, {"tcp://died": pending, "tcp://second": over})
     assert _is_working(client, {"tcp://died": over, "tcp://second": pending})
+
+
+def test_the_tasks_of_a_scheduler_that_died_are_not_waited_for():
+    def gone():
+        raise OSError("the scheduler has closed the connection")
+
+    assert not _is_working(SimpleNamespace(nthreads=gone), {"tcp://first": SimpleNamespace(done=lambda: False)})
