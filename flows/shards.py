@@ -1,12 +1,14 @@
 """A run's shards, one after the other: worked here, or by a crew, until all are done."""
 
 from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from flows.apart.with_model import first_pass_apart
-from flows.crews.crew import Crew
+from flows.crews.crew import Crew, IsWorking
 from flows.engines import Engine
 from flows.telling.beside import Beside, StopRequestedError
 from flows.watch import Watcher
@@ -111,13 +113,24 @@ def _oversee(work: ShardWork, crew: Crew) -> None:
     run, missing = work.run, []
     for _ in range(TRIES):
         work.stop_if_asked()
-        with crew.at(run.folder) as is_working:
-            missing = missing_shards(run, is_working, work.tell)
+        with ExitStack() as call:
+            call.enter_context(run.claims.calling())  # before anybody comes who would go again where nobody calls
+            with crew.at(run.folder) as is_working:
+                missing = missing_shards(run, partial(_goes_on, work, is_working, call), work.tell)
         work.engine.check()
         if not missing:
             return
+    work.stop_if_asked()
     numbers = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
     raise OutputError(
         f"{run.folder}: {crew.name} was called {TRIES} times and left {len(missing)} of {run.spec.shards} shards "
         f"undone ({numbers}); see what its processes say"
     )
+
+
+def _goes_on(work: ShardWork, is_working: IsWorking, call: ExitStack) -> bool:
+    """Tell whether a crew still works; where the run is to end, it ends after the shard it has in hand."""
+    if not work.beside.must_stop():
+        return is_working()
+    call.close()
+    return any(map(work.run.claims.is_held, range(work.run.spec.shards))) and is_working()

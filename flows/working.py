@@ -20,22 +20,29 @@ def work_shards(
     on_maps: Progress = silent,
     on_shard: Callable[[int], None] = lambda shard: None,  # noqa: ARG005 - the name is the documentation
     pool: WorkerPool | None = None,
+    *,
+    while_called: bool = False,
 ) -> int:
     """Work the shards of a run that no other process has; return how many they were.
 
     The run's folder and its site's keys are all that processes share. ``device`` takes the place of the
     configuration's; ``on_shard`` is told each shard that was finished here. The processes of ``pool`` read the studies;
-    without one the run has its own.
+    without one the run has its own. With ``while_called`` this process ends after its shard once the one that called it
+    to the run has gone, or wants nobody any more.
 
     Raises:
         AuditError: when the folder is no run's, the run is finished, or this process would not compute what it asks.
         InternalError: when camaudit's own code fails.
     """
     count = 0
+
+    def goes_on() -> bool:
+        return not while_called or run.claims.is_called
+
     with Run.open(folder, device=device, pool=pool) as run, own_faults():
         check_joinable(run)
         with ShardWorker(run, shards_in_turn(run, waits=False), on_maps) as worker:
-            while (shard := worker.begin()) is not None:
+            while goes_on() and (shard := worker.begin()) is not None:
                 worker.finish()
                 on_shard(shard)
                 count += 1

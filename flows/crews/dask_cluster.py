@@ -1,7 +1,8 @@
 """Help from a Dask cluster: as many workers as it has, each joining the run as a process of its own would."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from logging import CRITICAL
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["dask_cluster"]
 
 _WAIT_SECONDS = 60
-_QUIET: Final = {"silence_logs": CRITICAL, "dashboard_address": None}
+_QUIET: Final = {
+    "silence_logs": CRITICAL,
+    "dashboard_address": None,
+    "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},  # of its own port it would say that another one has it
+}
 
 
 def dask_cluster(address: str | None, count: int) -> Crew:
@@ -37,13 +42,15 @@ def dask_cluster(address: str | None, count: int) -> Crew:
     def at(folder: Path) -> Iterator[IsWorking]:
         with _client(address, count) as client:
             client.wait_for_workers(1, timeout=_WAIT_SECONDS)
-            workers = list(client.scheduler_info(n_workers=-1)["workers"])
-            tasks = [client.submit(_work, str(folder), workers=[name], pure=False, retries=0) for name in workers]
+            tasks = {
+                name: client.submit(_work, str(folder), workers=[name], pure=False, retries=0)
+                for name in _workers(client)
+            }
             try:
-                yield lambda: any(not task.done() for task in tasks)
+                yield partial(_is_working, client, tasks)
             finally:
-                _tell(tasks)
-                client.cancel(tasks)
+                _tell(tasks.values())
+                client.cancel(list(tasks.values()))
 
     return Crew("the Dask cluster", at, leads=False)
 
@@ -70,12 +77,29 @@ def _client(address: str | None, count: int) -> "Iterator[Client]":
         yield client
 
 
+def _is_working(client: "Client", tasks: "Mapping[str, Future[str | None]]") -> bool:
+    """Tell whether a worker is at its task. That of one that died waits for ever: a new one has another address."""
+    pending = {name for name, task in tasks.items() if not task.done()}
+    return bool(pending) and not pending.isdisjoint(_workers(client))
+
+
+def _workers(client: "Client") -> set[str]:
+    """Return the addresses of a cluster's workers; none where its scheduler is gone.
+
+    Not by ``scheduler_info``: a thread of the client empties that list every few seconds.
+    """
+    try:
+        return set(client.nthreads())
+    except OSError:
+        return set()
+
+
 def _work(folder: str) -> str | None:
     """Join a run in a worker; return what went wrong: Dask would log an error's frames and values otherwise."""
     from flows.working import work_shards  # here: torch and MONAI, which the process that watches is not to hold
 
     try:
-        work_shards(Path(folder))
+        work_shards(Path(folder), while_called=True)
     except AuditError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - told by its kind; its trace is in the run's folder
@@ -83,7 +107,7 @@ def _work(folder: str) -> str | None:
     return None
 
 
-def _tell(tasks: "list[Future[str | None]]") -> None:
+def _tell(tasks: "Iterable[Future[str | None]]") -> None:
     """Say what ended a worker's task before the shards were done."""
     for task in tasks:
         if task.done():

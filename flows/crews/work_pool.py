@@ -34,7 +34,7 @@ def join_run(folder: str, run_id: str) -> None:  # noqa: ARG001 - shown as the f
     from flows.working import work_shards  # here: torch and MONAI, which the process that watches is not to hold
 
     try:
-        work_shards(Path(folder))
+        work_shards(Path(folder), while_called=True)
     except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs
         fault = error
     else:

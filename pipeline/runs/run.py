@@ -66,7 +66,7 @@ from pipeline.runs.nights.heartbeat import at_work
 from pipeline.runs.private_sources import PrivateSources, read_sources
 from pipeline.runs.reuse import carried_answers, referring
 from pipeline.runs.shared.claims import Claims
-from pipeline.runs.start_watch import SILENT, StartWatch, alone_in
+from pipeline.runs.start_watch import SILENT, StartWatch, alone_in, none_half_made
 from pipeline.studies.untrusted.workers import WorkerPool
 from pipeline.vocabulary import BASELINES, Family
 
@@ -143,12 +143,16 @@ class Run:
     def made_by(cls, make: Callable[[], Path], audits: Path, say: Callable[[str], None]) -> Self:
         """Have another process make a run's folder, while this one holds ``audits``, the folder of the audit's runs.
 
+        Where that process dies meanwhile, no folder is left.
+
         Raises:
             AuditError: as ``create`` does.
         """
         with ExitStack() as stack:
             stack.enter_context(alone_in(audits, say))
-            run = cls.open(make())
+            with none_half_made(audits):
+                folder = make()
+            run = cls.open(folder)
             return cls(run.folder, run.spec, run.members, owned=stack.pop_all())
 
     @classmethod

@@ -1,5 +1,6 @@
 """Who is told while a run is created, and that an audit has one run under way at a time."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -7,10 +8,11 @@ from pathlib import Path
 
 from pipeline.checks.run_estimate import RunEstimate
 from pipeline.faults import package_logger
+from pipeline.findings.spec import LEDGER_FILE
 from pipeline.runs.exclusive import exclusive
 from pipeline.studies.untrusted.workers import WorkerPool
 
-__all__ = ["SILENT", "StartWatch", "alone_in"]
+__all__ = ["SILENT", "StartWatch", "alone_in", "none_half_made"]
 
 
 def _warn(sentence: str) -> None:
@@ -49,3 +51,19 @@ def alone_in(audits: Path, say: Callable[[str], None]) -> Iterator[None]:
     finally:
         with suppress(OSError):  # it holds runs
             audits.rmdir()
+
+
+@contextmanager
+def none_half_made(audits: Path) -> Iterator[None]:
+    """Leave no folder of a run that another process was making in the block when it died: one without a ledger.
+
+    Whoever enters it holds ``audits``, the folder of the audit's runs.
+    """
+    before = set(audits.iterdir())
+    try:
+        yield
+    except BaseException:
+        for made in set(audits.iterdir()) - before:
+            if not made.name.startswith(".") and not (made / LEDGER_FILE).exists():
+                shutil.rmtree(made, ignore_errors=True)
+        raise

@@ -1,7 +1,8 @@
 """``python -m tests.kill.disturbed FAULT NUMBER COMMAND ...``: camaudit, to which one thing happens while it writes.
 
 ``dies``: the process is killed between writing its NUMBERth file and giving it its name. ``full``: from its NUMBERth
-file on the disk is full.
+file on the disk is full. ``apart-dies`` and ``apart-full``: the same in each process of its own that the command starts
+for a part of the run.
 """
 
 import errno
@@ -9,6 +10,8 @@ import os
 import signal
 import sys
 from pathlib import Path
+
+from flows.apart import own_process
 
 _WRITTEN = 0
 
@@ -32,8 +35,16 @@ def disturb(fault: str, number: int) -> None:
     Path.replace, os.fsync = renamed, flushed
 
 
+def disturb_apart(fault: str, number: int) -> None:
+    """Let the same happen in the processes that do a part of the run."""
+    before = f"from tests.kill.disturbed import disturb\ndisturb({fault!r}, {number})\n"
+    program = own_process._PROGRAM
+    own_process._PROGRAM = program.replace("from flows", f"{before}from flows", 1)
+
+
 if __name__ == "__main__":
-    disturb(sys.argv[1], int(sys.argv[2]))
+    *apart, fault = sys.argv[1].split("-")
+    (disturb_apart if apart else disturb)(fault, int(sys.argv[2]))
     sys.argv = ["camaudit", *sys.argv[3:]]
     from flows.cli import main
 

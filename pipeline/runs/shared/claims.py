@@ -15,17 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.file_lock import locked_at_once
+from pipeline.file_lock import is_locked, locked, locked_at_once
 
 __all__ = ["TRIES", "Claims"]
 
 TRIES = 3
 """How often a shard may be begun without being finished: what ends one process after another ends the run instead."""
 
+_CALL = "call"
+
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims on a run's shards. ``folder`` holds a file for each shard that was ever begun."""
+    """The claims on a run's shards. ``folder`` holds a file for each shard ever begun, and the call for help."""
 
     folder: Path
 
@@ -41,12 +43,29 @@ class Claims:
         Raises:
             OutputError: when the folder cannot be written, or its file system knows no locks.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.folder}: cannot be made: {error.strerror or error}") from error
+        self._make_folder()
         with locked_at_once(self._file(shard)) as is_mine:
             yield is_mine
+
+    def is_held(self, shard: int) -> bool:
+        """Tell whether a living process has a shard."""
+        return is_locked(self._file(shard)) is True
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Call others to the run as long as the block, or this process, lasts.
+
+        Raises:
+            OutputError: when the folder cannot be written, or its file system knows no locks.
+        """
+        self._make_folder()
+        with locked(self.folder / _CALL, create=True):
+            yield
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the process that leads the run still wants others to work on it."""
+        return is_locked(self.folder / _CALL) is True
 
     def begin(self, shard: int) -> int:
         """Note that this process begins a shard that it holds; return how often it was begun before.
@@ -72,6 +91,12 @@ class Claims:
     def remove(self) -> None:
         """Remove the claims of a run whose shards are done."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.folder}: cannot be made: {error.strerror or error}") from error
 
     def _file(self, shard: int) -> Path:
         return self.folder / f"{shard:04d}"

@@ -12,6 +12,7 @@ import pytest
 from flows.apart.own_process import in_own_process
 from pipeline.errors import AuditError, ConfigError, InternalError, OutputError
 from pipeline.findings.custody.chain import LedgerError, LedgerFault
+from pipeline.runs.run import Run
 
 
 def process_and_sum(first, second, tell):
@@ -120,3 +121,22 @@ def test_whoever_ends_the_one_that_waits_ends_the_other_in_order(tmp_path, numbe
         if number == signal.SIGKILL
         else ["camaudit: interrupted; what was finished is kept: run the same command again to go on"]
     )
+
+
+def test_a_process_that_dies_while_it_makes_a_run_leaves_no_folder(tmp_path):
+    """What it had written may name files of the archive, and neither ``prune`` nor the next run would look at it."""
+    audits = tmp_path / "runs" / "planted"
+
+    def make(name, *files):
+        (audits / name).mkdir(parents=True)
+        for file in files:
+            (audits / name / file).touch()
+        raise AuditError("a process of this run ended before it was done (SIGKILL)")
+
+    for name, files, is_left in (("1-half", ["run.json"], False), ("2-begun", ["run.json", "ledger.jsonl"], True)):
+        with pytest.raises(AuditError, match="SIGKILL"):
+            Run.made_by(lambda name=name, files=files: make(name, *files), audits, pytest.fail)
+        assert (audits / name).exists() is is_left
+    with pytest.raises(AuditError, match="SIGKILL"):
+        Run.made_by(lambda: make(".working"), audits, pytest.fail)
+    assert sorted(path.name for path in audits.iterdir()) == [".working", "2-begun"]
