@@ -62,12 +62,16 @@ def first_seen(
 
 def _told_by_newest(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> Mapping[str, str]:
     for run in runs:
-        if lock.digest is None or not (trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)):
+        if lock.digest is None or not _lists_its_studies(run, trust):
             continue
         with suppress(OutputError):  # a run of another version
             if read_spec(run).lock.digest == lock.digest:
                 return TextMap((member.study, member.first_seen) for member in read_members(run))
     return {}
+
+
+def _lists_its_studies(run: Path, trust: "EarlierRuns") -> bool:
+    return trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)
 
 
 def changed_since(
@@ -82,7 +86,7 @@ def changed_since(
     if lock is None or not lock.open_cohort:
         return ()
     for run in runs:
-        if not (trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)):
+        if not _lists_its_studies(run, trust):
             continue
         with suppress(OutputError):  # a run of another version
             spec = read_spec(run)
