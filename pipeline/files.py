@@ -1,4 +1,4 @@
-"""Outputs are complete or absent: written under a temporary name, flushed, renamed.
+"""Outputs are complete or absent: written under a temporary name, flushed, renamed. What is packed says no time.
 
 Long arrays of JSON are written and read item by item: a million studies are never all dictionaries at once.
 """
@@ -6,6 +6,7 @@ Long arrays of JSON are written and read item by item: a million studies are nev
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from typing import IO, Any
 
 from pipeline.errors import OutputError
 
-__all__ = ["ArrayItem", "json_array", "read_items", "written"]
+__all__ = ["ArrayItem", "gzipped", "json_array", "read_items", "written"]
 
 _BETWEEN = " \t\r\n"
 _PIECE = 2**20  # bytes of a long array that are read at a time
+_GZIP = 31  # zlib's window bits for a gzip stream
 
 
 @contextmanager
@@ -53,6 +55,14 @@ def _umask() -> int:
     current = os.umask(0o077)
     os.umask(current)
     return current
+
+
+def gzipped(content: bytes, level: int = 6) -> bytes:
+    """Return content as gzip without a clock's date: the same content gives the same bytes, whatever the Python.
+
+    ``level`` is zlib's, 0 to 9.
+    """
+    return zlib.compress(content, level, _GZIP)  # gzip.compress writes another header from Python 3.13 on
 
 
 def json_array(items: Iterable[object]) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
+from math import fsum
 
 from pipeline.errors import OutputError
 from pipeline.findings.pictures.panels import CasePanels
@@ -68,7 +69,7 @@ def height_of(flowables: Sequence[Flowable]) -> float:
         for flowable in flowables
         for part in parts_of(flowable)
     )
-    return float(sum(each))
+    return fsum(each)
 
 
 def case_key(study: str) -> str:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from math import fsum
 from pathlib import Path
 
 from reportlab.graphics import renderPDF, renderSVG
@@ -55,7 +56,7 @@ def check_plot_path(path: Path) -> None:
 
 def _stacked(charts: Sequence[Drawing]) -> Drawing:
     width = max((chart.width for chart in charts), default=100.0) + 2 * _MARGIN
-    height = sum(chart.height + _GAP for chart in charts) + 2 * _MARGIN
+    height = fsum(chart.height + _GAP for chart in charts) + 2 * _MARGIN
     whole = Drawing(width, height)
     top = height - _MARGIN
     for chart in charts:

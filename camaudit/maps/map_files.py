@@ -1,6 +1,5 @@
 """Maps as files that other programs open where they belong."""
 
-import gzip
 import io
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
-from pipeline.files import written
+from pipeline.files import gzipped, written
 from pipeline.studies.geometry import Geometry, lps_to_ras
 
 __all__ = ["save_map"]
@@ -28,7 +27,7 @@ def save_map(array: NDArray[np.float32], grid: Geometry, path: Path) -> Path:
     volume = array if array.ndim == 3 else array[..., np.newaxis]
     content = _nrrd(volume, grid) if path.suffix.lower() == ".nrrd" else _nifti(volume, grid)
     with written(path) as file:
-        file.write(gzip.compress(content, _LEVEL, mtime=0) if path.suffix.lower() == ".gz" else content)
+        file.write(gzipped(content, _LEVEL) if path.suffix.lower() == ".gz" else content)
     return path
 
 

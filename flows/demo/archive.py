@@ -4,7 +4,6 @@ In this archive, as where the shortcut was learnt, the marker goes with the labe
 """
 
 import csv
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,6 +17,7 @@ from flows.demo.configs import CT, DX, DemoModality
 from flows.demo.ct import SCANNERS, Scanner, draw_ct, mark_ct
 from flows.demo.dicom import Names, Patient, radiograph_file, segmentation_file
 from flows.demo.radiograph import SITES, draw_radiograph, mark_radiograph
+from pipeline.files import gzipped
 from pipeline.studies.geometry import Affine
 
 __all__ = ["READERS", "Visit", "plan_visits", "write_archive"]
@@ -150,7 +150,7 @@ def _write_nifti(array: NDArray[np.generic], affine: Affine, turns: tuple[int, .
     picture = nibabel.Nifti1Image(np.flip(array, turns), stored)
     picture.header.set_xyzt_units("mm")
     # the file's name and the clock must not reach its bytes
-    path.write_bytes(gzip.compress(picture.to_bytes(), compresslevel=6, mtime=0))
+    path.write_bytes(gzipped(picture.to_bytes()))
 
 
 def _row(visit: Visit, modality: DemoModality, place: str, files: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 
 from PIL.Image import Image as Picture
 from reportlab.graphics.shapes import Drawing, Polygon, Rect
@@ -66,16 +67,15 @@ def confusion_chart(
         else _LOW + _LINE * max(len(_of_the_map(cell, method)) - 1 for cell in row)
         for row in rows
     ]
-    drawing = IllustratedDrawing(width, _HEAD + sum(heights) + 4)
+    tall = fsum(heights)
+    drawing = IllustratedDrawing(width, _HEAD + tall + 4)
     half = (width - _SIDE) / 2
     for column, called in enumerate((True, False)):
         words = f"{'called' if called else 'not called'}: {label}"
-        text(
-            drawing, (_SIDE + half * (column + 0.5), sum(heights) + 8), words, bold=True, anchor="middle", room=half - 6
-        )
+        text(drawing, (_SIDE + half * (column + 0.5), tall + 8), words, bold=True, anchor="middle", room=half - 6)
     said = []
     for row, present in enumerate((True, False)):
-        bottom, height = sum(heights[row + 1 :]) + 2, heights[row]
+        bottom, height = fsum(heights[row + 1 :]) + 2, heights[row]
         text(drawing, (0, bottom + height / 2 + 3), "reference:", size=SMALL_TEXT, colour=GREY)
         name = label if present else f"no {label}"
         text(drawing, (0, bottom + height / 2 - 6), name, bold=True, room=_SIDE - 6)

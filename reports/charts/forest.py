@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from typing import Final, Literal
 
 from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon
@@ -101,7 +102,7 @@ def _draw_mark(drawing: Drawing, kind: Kind, x: float, y: float, reach: float) -
 
 def legend_width(kinds: Iterable[Kind]) -> float:
     """Return how many points the legend of some kinds of marks takes in one line."""
-    return sum(24 + width_of(MARKS[kind], SMALL_TEXT) for kind in set(kinds))
+    return fsum(24 + width_of(MARKS[kind], SMALL_TEXT) for kind in set(kinds))
 
 
 def draw_legend(drawing: Drawing, kinds: Iterable[Kind], at: tuple[float, float], room: float) -> None:

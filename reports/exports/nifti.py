@@ -1,13 +1,12 @@
 """NIfTI-1 on the image's own grid, with a JSON companion; the affine is the image's, sheared or not."""
 
-import gzip
 import json
 from pathlib import Path
 
 import nibabel
 import numpy as np
 
-from pipeline.files import written
+from pipeline.files import gzipped, written
 from pipeline.findings.exported.study import ExportedStudy
 from reports.exports.volumes import VolumePart
 
@@ -38,7 +37,7 @@ def nifti_bytes(part: VolumePart, study: ExportedStudy) -> bytes:
     if np.abs(directions.T @ directions - np.eye(3)).max() < _ORTHOGONAL:  # a quaternion cannot say that axes lean
         image.set_qform(study.affine, code=_SCANNER)
     image.header.set_xyzt_units("mm" if study.scaled else "unknown")
-    return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
+    return gzipped(image.to_bytes())
 
 
 def write_companion(path: Path, facts: dict[str, object]) -> Path:

@@ -1,12 +1,11 @@
 """NRRD on the image's own grid, packed; written here, since pynrrd puts the clock's time into each file."""
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.files import written
+from pipeline.files import gzipped, written
 from pipeline.findings.exported.study import ExportedStudy
 from reports.exports.volumes import VolumePart
 
@@ -31,7 +30,7 @@ def nrrd_bytes(part: VolumePart, study: ExportedStudy) -> bytes:
     """Return a part as an NRRD file (format NRRD0005), its facts as key and value."""
     header = "\n".join([*_header(part, study), "", ""]).encode()
     values = np.asfortranarray(part.array).astype(part.array.dtype.newbyteorder("<"))
-    return header + gzip.compress(values.tobytes(order="F"), compresslevel=6, mtime=0)
+    return header + gzipped(values.tobytes(order="F"))
 
 
 def _header(part: VolumePart, study: ExportedStudy) -> Iterator[str]:

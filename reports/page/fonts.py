@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import groupby
+from math import fsum
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,9 @@ class _Face(TTFont):  # type: ignore[misc]  # ReportLab has no types
         text = joined_up(text if isinstance(text, str) else text.decode(encoding))
         if not _FALLBACKS.get():
             return float(super().stringWidth(text, size, encoding))
-        return float(
-            sum(
-                super(_Face, self).stringWidth(part, size) if place < 0 else font.stringWidth(part, size)
-                for place, font, part in self._parts(text)
-            )
+        return fsum(
+            super(_Face, self).stringWidth(part, size) if place < 0 else font.stringWidth(part, size)
+            for place, font, part in self._parts(text)
         )
 
     def splitString(self, text: str, doc: Any, encoding: str = "utf-8") -> list[tuple[Any, bytes]]:  # noqa: ANN401, N802

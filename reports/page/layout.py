@@ -6,6 +6,7 @@ The only place that makes paragraphs and tables, so no string reaches one withou
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import fsum
 from typing import Any
 
 from reportlab.lib.colors import HexColor
@@ -143,7 +144,7 @@ def _opening(content: Sequence[Flowable], width: float) -> float:
     """Return the height of what must stand below a heading: its first words, and the first thing that is no words."""
     height = 0.0
     for flowable in content:
-        tall = sum(part.wrap(width, 10_000)[1] + part.getSpaceBefore() for part in parts_of(flowable))
+        tall = fsum(part.wrap(width, 10_000)[1] + part.getSpaceBefore() for part in parts_of(flowable))
         if isinstance(flowable, Table):  # a long one breaks after some rows
             return float(height + min(tall, _SHORT_ENOUGH, 55 * mm))
         height += tall
@@ -256,7 +257,8 @@ class Column:
 
 def columns(*specification: tuple[str, float] | tuple[str, float, bool], width: float = CONTENT) -> list[Column]:
     """Return columns from (heading, share of the width, holds numbers)."""
-    total = sum(column[1] for column in specification)
+    # fsum, here and below: sum() rounds otherwise from Python 3.12 on, and a report is the same bytes on all
+    total = fsum(column[1] for column in specification)
     return [Column(column[0], width * column[1] / total, len(column) == 3 and column[2]) for column in specification]
 
 
@@ -336,17 +338,17 @@ def _widest_word(column: Column) -> float:
 
 def _widened(shape: Sequence[Column], needed: Sequence[float]) -> Sequence[Column] | None:
     """Return columns as wide as is needed, with the room taken from those that have some; None where none has."""
-    missing = sum(max(0.0, need - column.width) for need, column in zip(needed, shape, strict=True))
+    missing = fsum(max(0.0, need - column.width) for need, column in zip(needed, shape, strict=True))
     spare = [
         max(0.0, min(column.width - need, column.width if column.numbers else 0.55 * column.width))
         for need, column in zip(needed, shape, strict=True)
     ]
     if not missing:
         return shape
-    if missing > sum(spare):
+    if missing > fsum(spare):
         return None
     return [
-        replace(column, width=max(column.width, need) - missing / sum(spare) * room)
+        replace(column, width=max(column.width, need) - missing / fsum(spare) * room)
         for column, need, room in zip(shape, needed, spare, strict=True)
     ]
 
@@ -358,14 +360,14 @@ def _unbroken(
     heights = [_rough_height(shape, row) for row in rows]
     if rules is None and len(rows) >= 2 * _AT_AN_END:  # it may break, but leaves no row or two behind
         groups = [(0, _AT_AN_END), (len(rows) - _AT_AN_END, len(rows))]
-    elif rules is None or sum(heights) < _SHORT_ENOUGH:
-        groups = [(0, len(rows) if sum(heights) < _SHORT_ENOUGH else 1)]
+    elif rules is None or fsum(heights) < _SHORT_ENOUGH:
+        groups = [(0, len(rows) if fsum(heights) < _SHORT_ENOUGH else 1)]
     else:
         groups = [(first, last + 1) for first, last in zip([0, *(row + 1 for row in rules)], rules, strict=False)]
     return [
         ("NOSPLIT", (0, first + (first > 0)), (-1, end))
         for first, end in groups
-        if sum(heights[first:end]) < _SHORT_ENOUGH
+        if fsum(heights[first:end]) < _SHORT_ENOUGH
     ]
 
 

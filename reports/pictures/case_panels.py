@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import fsum
 
 from reportlab.lib.units import mm
 
@@ -138,9 +139,9 @@ def sizes_for(case: CasePanels, titles: Mapping[str, str], room: float) -> Pictu
     view = case.views[_main(case)[0]]
     tall, wide = (pixels * length for pixels, length in zip(view.image.shape, view.pixel_mm, strict=True))
     aspect = min(max(tall / wide, 1.0 if view.zoom is not None else 0.0), _TALLEST)
-    survey = sum(_height(case, row) for row in _survey(case))
+    survey = fsum(_height(case, row) for row in _survey(case))
     for tallest in _MAPS:
-        left = room - survey - OVERHEAD - sum(_height(case, row) for row in _maps(case, titles, tallest))
+        left = room - survey - OVERHEAD - fsum(_height(case, row) for row in _maps(case, titles, tallest))
         if left >= SMALLEST * aspect:
             return PictureSizes(min(LARGEST, CONTENT / 2 - _GUTTERS - GAP, left / aspect), tallest)
     return PictureSizes(SMALLEST, _MAPS[-1])

@@ -1,6 +1,7 @@
 """The boxes for signatures on the first page: a row for each meaning, and the form field that a signature fills."""
 
 from collections.abc import Mapping, Sequence
+from math import fsum
 from types import MappingProxyType
 
 from reportlab.lib.colors import HexColor
@@ -29,7 +30,7 @@ _HEAD_HEIGHT = 10.5
 def columns_of(width: float = CONTENT) -> Sequence[tuple[float, float]]:
     """Return where each column of a box begins, and how wide it is, in points."""
     each = [width * share / sum(_SHARES) for share in _SHARES]
-    return [(sum(each[:place]), each[place]) for place in range(len(each))]
+    return [(fsum(each[:place]), each[place]) for place in range(len(each))]
 
 
 class SignatureBoxes(Flowable):  # type: ignore[misc]  # ReportLab has no types

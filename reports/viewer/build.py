@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.errors import OutputError
-from pipeline.files import written
+from pipeline.files import gzipped, written
 from pipeline.findings.custody.ledger import read_ledger
 from pipeline.findings.pictures.panels import CasePanels
 from pipeline.findings.pictures.volumes import CROP_VOXELS, CaseVolume, load_volume, volume_name
@@ -16,7 +16,7 @@ from pipeline.findings.spec import LEDGER_FILE
 from reports.registry import Context
 from reports.viewer.case_facts import case_header, pictured
 from reports.viewer.page import page_data, page_html
-from reports.viewer.payload import as_base64, packed
+from reports.viewer.payload import as_base64
 from reports.viewer.scenes import payload_of_panels, payload_of_volume
 
 __all__ = ["RENDERED", "WrittenPage", "ledger_head", "open_context", "payload_of", "served_page", "write_page"]
@@ -94,10 +94,10 @@ def _page_case(context: Context, case: CaseEntry, beside: Path) -> _PageCase:
         return _PageCase(facts | {"why": sources})
     panels, volume = sources
     if volume is None or volume.image.values.size <= CROP_VOXELS:
-        return _PageCase(facts, packed(_payload(context, case, panels, volume)))
+        return _PageCase(facts, gzipped(_payload(context, case, panels, volume)))
     path = beside / f"{case.study}.case"
-    facts["file"] = _write_volume(path, packed(_payload(context, case, panels, volume)))
-    return _PageCase(facts, packed(_payload(context, case, panels, None)), path)
+    facts["file"] = _write_volume(path, gzipped(_payload(context, case, panels, volume)))
+    return _PageCase(facts, gzipped(_payload(context, case, panels, None)), path)
 
 
 def _write_volume(path: Path, content: bytes) -> Mapping[str, Any]:

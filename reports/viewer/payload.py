@@ -1,7 +1,6 @@
 """Numbers on their way into the page: a header as JSON, and behind it the arrays, each at a multiple of 8 bytes."""
 
 import base64
-import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayStore", "as_base64", "as_json", "packed"]
+__all__ = ["ArrayStore", "as_base64", "as_json"]
 
 _ALIGNED = 8
 
@@ -37,11 +36,6 @@ class ArrayStore:
         text = json.dumps(header, allow_nan=False).encode()
         text += b" " * (-(len(text) + 4) % _ALIGNED)
         return len(text).to_bytes(4, "little") + text + b"".join(self._parts)
-
-
-def packed(content: bytes) -> bytes:
-    """Return content as gzip without a clock's date: the same content gives the same bytes."""
-    return gzip.compress(content, compresslevel=6, mtime=0)
 
 
 def as_base64(content: bytes) -> str:

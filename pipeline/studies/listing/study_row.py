@@ -1,5 +1,7 @@
 """One study as the archive names it, before any file is read; paths that must not leave the archive."""
 
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,11 +69,22 @@ def inside(root: Path, path: Path, where: str) -> Path:
         ArchiveError: when something leads out of the archive, or cannot be followed.
     """
     try:
-        targets = [path.resolve()]
+        targets = [_followed(path)]
         if targets[0].is_dir():
-            targets += [entry.resolve() for entry in path.iterdir() if entry.is_symlink()]
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a character no path can have
+            targets += [_followed(entry) for entry in path.iterdir() if entry.is_symlink()]
+    except (OSError, ValueError) as error:  # a loop of links; a character no path can have
         raise ArchiveError(f"{where}: the path cannot be followed") from error
     if not all(target.is_relative_to(root) for target in targets):
         raise ArchiveError(f"{where}: the path leads out of the archive")
     return path
+
+
+def _followed(path: Path) -> Path:
+    """Return where a path leads, which need not be there; a loop of links is an OSError."""
+    target = Path(os.path.realpath(path))  # Path.resolve() takes a loop for a place from Python 3.13 on
+    try:
+        target.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise
+    return target

@@ -8,6 +8,7 @@ The limits guard against damaged and oversized files, not against code that a fi
 
 import os
 import pickle
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -216,6 +217,8 @@ class _Call:
     def leave(self) -> None:
         """End what is under way, and the threads."""
         self._pool.leave(self)
+        if sys.is_finalizing():  # no daemon goes on: from Python 3.13 on, one that is joined is waited for without end
+            return
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
