@@ -53,6 +53,26 @@ def test_many_kinds_of_scores_are_rounded_against_the_claim():
     assert coarse.high - coarse.low < fine.high - fine.low
 
 
+def test_rounding_lowers_what_is_to_be_high_and_raises_what_is_to_be_low():
+    """600 kinds of scores, each a little above one of 300 that are not rounded."""
+    second, steps = hits(9, 20), np.repeat(np.arange(300), 2)
+    between = one_study_each((steps / 500 + np.tile([1e-6, 2e-6], 300)).tolist())
+    lowered, raised = (one_study_each(((steps + up) / 500).tolist()) for up in (0, 1))
+    compared = group_difference(between, second)
+    assert compared.low == pytest.approx(group_difference(lowered, second).low, abs=1e-9)
+    assert compared.high == pytest.approx(group_difference(raised, second).high, abs=1e-9)
+
+
+def test_a_difference_is_in_the_scores_own_unit():
+    narrow, wide = (
+        group_difference(*(one_study_each([top] * hit + [bottom] * miss, span=(bottom, top)) for hit, miss in groups))
+        for groups in [((3, 7), (9, 5))]
+        for bottom, top in ((0.0, 1.0), (-1.0, 1.0))
+    )
+    assert (wide.value, wide.low, wide.high) == pytest.approx((2 * narrow.value, 2 * narrow.low, 2 * narrow.high))
+    assert wide.p == narrow.p
+
+
 def test_a_missing_score_counts_against_either_side():
     whole, part = one_study_each([0.5] * 20), one_study_each([0.5] * 18, missing=2)
     complete, missing = (group_difference(group, one_study_each([0.2] * 20)) for group in (whole, part))
