@@ -32,7 +32,7 @@ def begun(tmp_path):
 
 
 @dataclass
-class Asked:
+class WatchedCrew:
     """A crew of one that works a shard whenever it is looked for; when the run is asked to end; what was seen."""
 
     run: Run
@@ -65,14 +65,14 @@ class Asked:
 
 
 def test_a_crew_is_called_until_all_shards_are_done(begun):
-    asked = Asked(begun)
+    asked = WatchedCrew(begun)
     asked.work(asked.is_working)
     assert asked.looks == [True, True, True]
     assert not begun.claims.is_called
 
 
 def test_a_run_that_is_to_end_waits_for_the_shard_under_way_alone(begun):
-    asked, held = Asked(begun, stops_after=1), []
+    asked, held = WatchedCrew(begun, stops_after=1), []
     with begun.claims.held(2):  # somebody has a shard in hand when the run is asked to end
 
         def works() -> bool:
@@ -90,13 +90,13 @@ def test_a_run_that_is_to_end_waits_for_the_shard_under_way_alone(begun):
 
 
 def test_nobody_is_waited_for_where_nobody_has_a_shard_in_hand(begun):
-    asked = Asked(begun, stops_after=0)
+    asked = WatchedCrew(begun, stops_after=0)
     with pytest.raises(StopRequestedError, match="stopped after 0 of 3 shards"):
         asked.work(pytest.fail)
 
 
 def test_a_crew_that_ends_before_the_shards_are_done_is_called_again(begun):
-    asked = Asked(begun)
+    asked = WatchedCrew(begun)
     with pytest.raises(OutputError, match=f"a crew was called {TRIES} times and left 3 of 3 shards undone"):
         asked.work(lambda: False)
     assert asked.calls == {"begun": TRIES}
