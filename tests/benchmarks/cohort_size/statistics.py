@@ -119,8 +119,10 @@ class OneRecord(ListedAudits):
 
 
 def with_metrics(spec: RunSpec, metrics: Sequence[str]) -> RunSpec:
-    """Return a specification that measures these alone."""
-    return spec.model_copy(update={"metrics": tuple(facts for facts in spec.metrics if facts.name in metrics)})
+    """Return a specification that measures these alone, and asks of no other."""
+    kept = tuple(facts for facts in spec.metrics if facts.name in metrics)
+    criteria = [criterion for criterion in spec.configuration["criteria"] if criterion.get("metric") in metrics]
+    return spec.model_copy(update={"metrics": kept, "configuration": {**spec.configuration, "criteria": criteria}})
 
 
 def cohort_of(spec: RunSpec, studies: int, keep: Keep) -> GatheredCohort:
@@ -146,8 +148,7 @@ def main() -> None:
         gathered = measured.step("columns", lambda: cohort_of(spec, given.studies, store.keep))
         scales = {facts.name: MetricScale.of(facts) for facts in spec.metrics}
         cohort = Cohort(gathered.units, gathered.studies, ["lesion"], scales, None, (), "clear")
-        criteria = [criterion for criterion in spec.config.metric_criteria if criterion.metric in scales]
-        measured.step("verdicts", lambda: judge_all(criteria, cohort, bootstrap))
+        measured.step("verdicts", lambda: judge_all(spec.config.metric_criteria, cohort, bootstrap))
         measured.step("estimates", lambda: estimates(cohort.units, tuple(scales.values()), bootstrap))
         if given.all:
             records = OneRecord([study(2)])
