@@ -86,8 +86,9 @@ def _without_news(request: AuditRequest) -> Path | None:
 def _run_with(
     server: PrefectServer | UnreachableError | None, request: AuditRequest, engine: Engine, watcher: Watcher
 ) -> Path:
-    keep_freed_memory()
     watches = only_watches(request.loaded.config.run)
+    if not watches:
+        keep_freed_memory()
     with WorkerPool() as pool:
         if not watches:
             warm_up(pool)

@@ -11,7 +11,7 @@ from pipeline.packed.on_demand import OnDemand
 __all__ = ["StudyRows"]
 
 _BLOCK = 1_024
-_FEW = 49_152
+_FEW = 8_192
 """Studies whose rows stay as they are; beyond, each block is handed over as bytes."""
 
 

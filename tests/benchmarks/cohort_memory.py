@@ -153,6 +153,18 @@ def specification() -> RunSpec:
     return RunSpec.model_validate(content)
 
 
+def whole_shards(text: str) -> int:
+    """Return a number of studies that a command line asks for: they are simulated a shard at a time.
+
+    Raises:
+        ArgumentTypeError: when so many fill no whole shard, or a shard in part.
+    """
+    studies = int(text)
+    if studies < SHARD or studies % SHARD:
+        raise argparse.ArgumentTypeError(f"studies fill whole shards of {SHARD}, which {text} do not")
+    return studies
+
+
 def conclude_run(
     folder: Path, members: Sequence[Member], timed: dict[str, float], keep: Keep, *, with_curves: bool
 ) -> float:
@@ -218,7 +230,7 @@ def measure(folder: Path, *, with_curves: bool) -> None:
 def main() -> int:
     """Measure each size in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", type=int, nargs="*", default=SIZES)
+    parser.add_argument("studies", type=whole_shards, nargs="*", default=SIZES)
     parser.add_argument("--without-curves", action="store_true")
     given = parser.parse_args()
     for studies in given.studies:

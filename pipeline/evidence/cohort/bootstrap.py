@@ -140,12 +140,16 @@ def _means_of_bins(values: NDArray[np.float64], replicates: int, seed: int) -> N
 
 
 def patient_draws(clusters: int, replicates: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield how often each patient is drawn, in chunks of shape (replicates in chunk, clusters)."""
+    """Yield how often each patient is drawn, in chunks of shape (replicates in chunk, clusters).
+
+    A chunk lies where the one before it lay: it is to be used before the next one is asked for.
+    """
     generator = np.random.Generator(np.random.PCG64(seed))
-    step = max(1, _CHUNK // clusters)
+    step = max(1, min(replicates, _CHUNK // clusters))
+    chunk, some = np.empty((step, clusters)), max(1, _AT_ONCE // clusters)
     for start in range(0, replicates, step):
         rows = min(step, replicates - start)
-        counts, some = np.empty((rows, clusters)), max(1, _AT_ONCE // clusters)
+        counts = chunk[:rows]
         for first in range(0, rows, some):
             counts[first : first + some] = _counts(generator, min(some, rows - first), clusters)
         yield counts

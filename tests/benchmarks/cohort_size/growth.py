@@ -8,7 +8,7 @@ number of studies has a process of its own; its memory is the largest above what
 ``--rule`` measures the exact rule and the descriptive interval alone, up to a million patients.
 """
 
-import sys
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -31,10 +31,11 @@ from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapScores, Score
 from pipeline.findings.shards import read_shard, write_shard
 from pipeline.findings.study_audit import StudyAudit
+from tests.benchmarks.cohort_memory import SHARD, whole_shards
 from tests.benchmarks.measure import GIB
 from tests.benchmarks.resident import peak_resident, reset_peak, resident, succeeds_apart
 
-SIZES, SHARD = (1_000, 10_000), 500
+SIZES = (1_000, 10_000)
 PATIENTS = (1_000, 10_000, 100_000, 1_000_000)
 METRICS = ("iou", "dice", "hit_rate", "energy_in_mask", "average_precision")
 MAPS = ("gradcam", "hirescam", "layercam", "gradcampp", "xgradcam", "eigencam", "scorecam", "ablationcam")
@@ -155,8 +156,11 @@ def rule() -> None:
 
 def main() -> int:
     """Measure each size in a process of its own."""
-    if sys.argv[1:] == ["--rule"]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", type=whole_shards, nargs="*", default=SIZES)
+    parser.add_argument("--rule", action="store_true")
+    given = parser.parse_args()
+    if given.rule:
         rule()
         return 0
-    sizes = map(int, sys.argv[1:]) if sys.argv[1:] else SIZES
-    return 0 if all(succeeds_apart(measure, studies) for studies in sizes) else 1
+    return 0 if all(succeeds_apart(measure, studies) for studies in given.studies) else 1

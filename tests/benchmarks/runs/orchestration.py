@@ -6,6 +6,7 @@ start, the shards and the conclusions of each size have a process of their own, 
 which leads another such run from the listing to the report and holds no model. Their times and peaks of memory are
 printed, with what each had before its first study, and what a million would take by the growth between the two
 largest sizes. With ``--server`` the shards are also shown on a Prefect server, and its database's growth is printed.
+``--part client --folder FOLDER`` leads one such run alone.
 """
 
 import argparse
@@ -263,10 +264,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", type=int, nargs="*", default=STUDIES)
     parser.add_argument("--server", action="store_true")
-    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=PARTS, help="this part of one size alone; needs --folder")
+    parser.add_argument("--folder", type=Path, help="where the parts before it left their files; the client needs none")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.part and given.folder is None:
+        parser.error("--part needs --folder")
     if given.work:
         work(given.work)
     elif given.part:

@@ -3,11 +3,14 @@
 import ctypes
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from flows import running
 from flows.__main__ import start
 from flows.allocation import keep_freed_memory, let_numpy_use_one_thread, let_waiting_threads_sleep
+from pipeline.errors import ConfigError
 
 
 @pytest.fixture
@@ -35,6 +38,20 @@ def test_another_system_or_c_library_is_left_as_it_is(asked, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     keep_freed_memory()
     assert not asked
+
+
+@pytest.mark.parametrize(("engine", "keeps"), [("local", True), ("prefect", True), ("dask", False), ("pool", False)])
+def test_a_process_that_only_watches_hands_back_what_is_free(engine, keeps, asked, monkeypatch):
+    def nobody(_):
+        raise ConfigError("nobody works")
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(running, "crew_of", nobody)
+    monkeypatch.setattr(running, "warm_up", lambda _: None)
+    request = SimpleNamespace(loaded=SimpleNamespace(config=SimpleNamespace(run=SimpleNamespace(engine=engine))))
+    with pytest.raises(ConfigError, match="nobody works"):
+        running._run_with(None, request, None, None)
+    assert bool(asked) is keeps
 
 
 @pytest.mark.parametrize(
