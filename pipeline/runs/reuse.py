@@ -53,10 +53,10 @@ def first_seen(
     What the newest run under it says holds for all before it; the register knows a study by its image, whatever it is
     called now, and whether or not the newest run had it.
     """
-    told, entered = _told_by_newest(runs, trust, lock), first_in_register(lock, subject)
-    if not entered:
-        return told
-    names = ((source.study, told.get(source.study), entered.get(image_of(source))) for source in sources)
+    by_runs, by_register = _told_by_newest(runs, trust, lock), first_in_register(lock, subject)
+    if not by_register:
+        return by_runs
+    names = ((source.study, by_runs.get(source.study), by_register.get(image_of(source))) for source in sources)
     return TextMap((study, min(filter(None, known))) for study, *known in names if any(known))
 
 
