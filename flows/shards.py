@@ -91,10 +91,11 @@ def work_all(work: ShardWork, crew: Crew) -> None:
 def _lead(work: ShardWork, crew: Crew) -> None:
     """Work shards beside the crew, and what helpers who died leave behind."""
     run = work.run
-    run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
-    work.work(shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)))
-    with crew.at(run.folder):
-        work.work(shards_in_turn(run, waits=True, on_others=work.tell))
+    with crew.abreast():
+        run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
+        work.work(shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)))
+        with crew.at(run.folder):
+            work.work(shards_in_turn(run, waits=True, on_others=work.tell))
 
 
 def _first_pass(work: ShardWork) -> None:

@@ -1,7 +1,7 @@
 """What a crew is: help that starts with a block and ends with it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,14 @@ class Crew:
     """``at(folder)`` starts the help on a run's folder, yields whether it still works, and ends it with its block.
 
     ``leads``: whether the process that began the run works shards as well, and takes over those of helpers who died.
-    Where it does not, help that ends before the shards do is called again.
+    Where it does not, help that ends before the shards do is called again. ``abreast`` is what that process is in while
+    it works shards, so that it computes as the others do.
     """
 
     name: str
     at: Callable[[Path], AbstractContextManager[IsWorking]]
     leads: bool = True
+    abreast: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @contextmanager

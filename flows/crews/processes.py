@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from flows.crews.crew import NO_CREW, Crew, IsWorking
@@ -30,8 +31,8 @@ def processes(devices: Sequence[str | None]) -> Iterator[Crew]:
     """Yield a crew of processes, one for each of ``devices`` behind the first, which is the leading process's own.
 
     They load what they need while the run is made ready, and are told its folder when there is one. All of them, the
-    leading one within the block, compute with as many threads: more than there are cores would wait for each other, and
-    another number rounds in another way.
+    leading one too, work shards with as many threads: more than there are cores would wait for each other, and another
+    number rounds in another way. What the leading one does alone, as trying the model, may take all cores.
     """
     if len(devices) < 2:
         yield NO_CREW
@@ -47,8 +48,7 @@ def processes(devices: Sequence[str | None]) -> Iterator[Crew]:
 
     try:
         helpers.extend(_started(device, threads) for device in devices[1:])
-        with _limited_to(threads):
-            yield Crew(f"{len(devices)} processes", at)
+        yield Crew(f"{len(devices)} processes", at, abreast=partial(_limited_to, threads))
     finally:
         for helper in helpers:
             _ended(helper)
@@ -67,7 +67,7 @@ def _limited_to(threads: int | None) -> Iterator[None]:
     if threads is None:
         yield
         return
-    import torch  # here: the helpers start first
+    import torch  # here: the helpers start before it is loaded
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

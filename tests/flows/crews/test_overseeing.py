@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows.conduct import plainly
-from flows.crews.crew import Crew
+from flows.crews.crew import NO_CREW, Crew
 from flows.crews.dask_cluster import _is_working
 from flows.engines import Engine
 from flows.shards import ShardWork, work_all
@@ -132,3 +132,21 @@ def test_the_tasks_of_a_scheduler_that_died_are_not_waited_for():
         raise OSError("the scheduler has closed the connection")
 
     assert not _is_working(SimpleNamespace(nthreads=gone), {"tcp://first": SimpleNamespace(done=lambda: False)})
+
+
+def test_who_leads_works_every_shard_abreast_of_the_crew(begun):
+    seen = []
+
+    @contextmanager
+    def abreast():
+        seen.append("begun")
+        yield
+        seen.append("ended")
+
+    def work_shard(shard, work):
+        seen.append(shard)
+        return work()
+
+    crew = Crew("a crew", NO_CREW.at, abreast=abreast)
+    work_all(ShardWork(begun, Engine(print, "local"), Watcher(), work_shard, Beside(crew=crew)), crew)
+    assert seen == ["begun", 0, 1, 2, "ended"]

@@ -48,7 +48,7 @@ def test_threads_are_shared_unless_the_user_says():
     assert threads_each(2, {"OMP_NUM_THREADS": "3"}) is None
 
 
-def test_the_leading_process_takes_no_more_threads_than_its_helpers(monkeypatch):
+def test_the_leading_process_takes_no_more_threads_than_its_helpers_while_it_works_shards(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     told = []
 
@@ -59,11 +59,13 @@ def test_the_leading_process_takes_no_more_threads_than_its_helpers(monkeypatch)
     monkeypatch.setattr("flows.crews.processes._started", helper)
     monkeypatch.setattr("flows.crews.processes.threads_each", lambda count, environment: 5 - count)
     before = torch.get_num_threads()
-    with processes((None, None)):
-        assert (told, torch.get_num_threads()) == ([3], 3)
-    assert torch.get_num_threads() == before
-    with processes((None,)):
-        assert torch.get_num_threads() == before
+    for devices, within in (((None, None), 3), ((None,), before)):
+        with processes(devices) as crew:
+            assert torch.get_num_threads() == before  # the model is tried on all cores
+            with crew.abreast():
+                assert torch.get_num_threads() == within
+            assert torch.get_num_threads() == before
+    assert told == [3]
 
 
 def test_a_process_that_ends_of_itself_does_not_wait_for_its_input(tmp_path):
