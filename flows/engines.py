@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from flows.commands.interrupts import replaced_end
+from flows.commands.interrupts import raise_replaced_end
 
 __all__ = ["Attempt", "Engine", "WorkError", "driven"]
 
@@ -81,8 +81,7 @@ def driven(
         drive(attempt.run)
     except Exception as fault:  # noqa: BLE001 - whatever it is: the work's own error is known
         if attempt.error is None:
-            if (end := replaced_end(fault)) is not None:
-                raise end from None
+            raise_replaced_end(fault)
             on_fault(fault)
     except BaseException:
         if attempt.error is None:

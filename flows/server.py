@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from flows.commands.interrupts import replaced_end
+from flows.commands.interrupts import raise_replaced_end
 
 __all__ = ["PrefectServer", "UnreachableError", "prefect_server", "shown", "silence"]
 
@@ -150,8 +150,7 @@ def silence(address: str) -> str | None:
         ):
             fault = client.api_healthcheck()
     except Exception as error:  # noqa: BLE001 - whatever keeps the client from asking
-        if (end := replaced_end(error)) is not None:
-            raise end from None
+        raise_replaced_end(error)
         fault = error
     return None if fault is None else f"the Prefect server at {shown(address)} does not answer"
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["ADVICE", "Interrupted", "interruptible", "leave", "replaced_end", "when_input_ends"]
+__all__ = ["ADVICE", "Interrupted", "interruptible", "leave", "raise_replaced_end", "when_input_ends"]
 
 ADVICE = "interrupted; what was finished is kept: run the same command again to go on"
 
@@ -85,27 +85,30 @@ def leave(interruption: Interrupted) -> NoReturn:
     raise interruption
 
 
-def replaced_end(fault: Exception) -> BaseException | None:
-    """Return what was to end the process when ``fault`` was raised in its place, None where nothing was.
+def raise_replaced_end(fault: Exception) -> None:
+    """Raise what was to end the process when ``fault`` was raised in its place; do nothing where nothing was.
 
     Prefect answers an interruption by telling its server of a crash, and libraries by closing their connections: where
     that fails, what it raises is all that is seen.
+
+    Raises:
+        BaseException: what was to end the process.
     """
     from asyncio import CancelledError  # here: most commands need no event loop
 
     cause = fault.__context__
     while isinstance(cause, Exception | GeneratorExit | CancelledError):  # these end a part of a program
         cause = cause.__context__
-    return cause
+    if cause is not None:
+        raise cause from None
 
 
 def when_input_ends(act: Callable[[], object]) -> None:
     """Call ``act`` in a thread once the standard input ends, which is when the process that started this one has."""
 
     def wait() -> None:
-        while os.read(
-            sys.stdin.fileno(), 4096
-        ):  # not by sys.stdin: Python dies at its end of a thread that waits there
+        # not by sys.stdin: Python dies at its end of a thread that waits there
+        while os.read(sys.stdin.fileno(), 4096):
             pass
         act()
 

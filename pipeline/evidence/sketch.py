@@ -26,7 +26,6 @@ _LARGEST = 127
 _FLAT = 1e-9
 """What varies by less than this share of the largest value is the same everywhere."""
 
-
 _AT_ONCE = 2**16
 """Values whose squares are summed together: no second volume of twice the size is made."""
 

@@ -55,7 +55,6 @@ _WORDS = {
     LedgerFault.CUT: "cut",
 }
 
-
 _SAYS_NOT = "this run does not say EXPLORATORY"
 
 
@@ -88,6 +87,6 @@ def _looked_before(lock: Lock, register: Register, look: LedgerEntry) -> Iterato
     first = lock.amendments[0].previous_locked_at if lock.amendments else lock.locked_at
     earlier = register.looks_at(look, datetime.fromisoformat(str(first)))
     if earlier:
-        yield _failure(f"run {earlier[0].run} looked before the lock was set, and this run does not say EXPLORATORY")
+        yield _failure(f"run {earlier[0].run} looked before the lock was set, and {_SAYS_NOT}")
     if lock.open_cohort and (gone := register.dropped_by(look).images):
         yield _failure(f"{gone} of the images that earlier runs under the lock had are gone, and {_SAYS_NOT}")
