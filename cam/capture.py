@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from cam.finite import all_finite
 from cam.inputs.targets import Scalar
 from cam.layers.axis_layout import Reader
 from cam.layers.calls import LayerCall, SlicedGrid, Slices, joined, layer_call, remedy, taken_apart
@@ -117,7 +118,7 @@ class Capture:
         by_target = [self._gradients(target) for target in targets]
         gradients = {name: torch.stack([by_layer[name] for by_layer in by_target]) for name in self.activations}
         for name, gradient in gradients.items():
-            if not bool(torch.isfinite(gradient).all()):
+            if not all_finite(gradient):
                 raise ValueError(f"the gradients at layer {name!r} hold NaN or infinity for this input")
         return gradients
 
@@ -322,6 +323,6 @@ def _check_layer(name: str, call: _Call, reader: Reader) -> _Call:
         raise ValueError(
             f"layer {name!r} fits two layouts of axes; state which one: grids={{{name!r}: TokenGrid(...)}}"
         )
-    if not bool(torch.isfinite(call.activation).all()):
+    if not all_finite(call.activation):
         raise ValueError(f"layer {name!r} outputs NaN or infinity for this input; check the input and the weights")
     return call

@@ -8,8 +8,8 @@ __all__ = ["EXTRAS", "advised", "lacking", "needs"]
 EXTRAS = {
     "methods": ("captum", "skimage"),
     "audit": (
-        *("PIL", "cc3d", "cryptography", "edt", "einops", "highdicom", "monai", "nibabel", "nrrd", "pyarrow"),
-        *("pydantic", "pydicom", "pylibjpeg", "safetensors", "scipy", "yaml"),
+        *("PIL", "cc3d", "cryptography", "edt", "einops", "highdicom", "isal", "monai", "nibabel", "nrrd"),
+        *("pyarrow", "pydantic", "pydicom", "pylibjpeg", "safetensors", "scipy", "yaml"),
     ),
     "report": ("arabic_reshaper", "bidi", "matplotlib", "pikepdf", "reportlab"),
     "flows": ("croniter", "prefect", "rich", "typer", "uvicorn"),

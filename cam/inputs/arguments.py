@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
+from cam.finite import all_finite
 from cam.inputs.spelling import did_you_mean, method_name
 from cam.layers.calls import Slices
 from cam.layers.tokens import TokenGrid
@@ -48,15 +49,10 @@ def checked_input(model: object, x: object) -> Tensor:
     values = plain(x)  # type: ignore[arg-type]
     if values.is_meta:
         raise ValueError("x lies on the device 'meta', so it has no values")
-    if not bool(torch.isfinite(values.sum())):  # a sum is cheap; finite numbers may overflow it, so it only acquits
-        _check_finite(values)
-    return values
-
-
-def _check_finite(values: Tensor) -> None:
-    whole = torch.isfinite(values).flatten(1).all(dim=1)
-    if not bool(whole.all()):
+    if not all_finite(values):
+        whole = torch.isfinite(values).flatten(1).all(dim=1)
         raise ValueError(f"x holds NaN or infinity in the sample(s) {torch.nonzero(~whole)[:, 0].tolist()[:8]}")
+    return values
 
 
 @contextmanager
@@ -212,7 +208,7 @@ def _fits(kind: object, value: object) -> bool:
         several = isinstance(value, list | tuple) and bool(value)
         return several and all(_fits(get_args(kind)[0], entry) for entry in value)  # type: ignore[attr-defined]
     if kind is Tensor:
-        return isinstance(value, Tensor) and value.is_floating_point() and bool(torch.isfinite(value).all())
+        return isinstance(value, Tensor) and value.is_floating_point() and all_finite(value)
     parts = get_args(kind)
     return any(_fits(part, value) for part in parts) if parts else value is None
 

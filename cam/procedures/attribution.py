@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from cam.finite import all_finite
 from cam.inputs.targets import Scalar
 from cam.network.graph import depends_on
 from cam.procedures.perturb import halving
@@ -30,7 +31,7 @@ def score_of(model: nn.Module, target: Scalar) -> Score:
         scores = target.select(samples).scores(model(rows))
         if rows.requires_grad and not depends_on(scores, rows):
             raise ValueError("the model's output does not depend on its input through operations with gradients")
-        if not bool(torch.isfinite(scores).all()):
+        if not all_finite(scores):
             raise ValueError("the model's output holds NaN or infinity for this input")
         return scores
 
@@ -63,6 +64,6 @@ def _maps(request: ExplanationRequest, attribute: Callable[[Score, Tensor, Tenso
         scores = [score_of(request.model, target) for target in request.targets]
         maps = [torch.cat([attribute(score, x[some], some, rows).detach() for some in batches]) for score in scores]
     stacked = widened(torch.stack(maps))
-    if not bool(torch.isfinite(stacked).all()):
+    if not all_finite(stacked):
         raise ValueError("the gradients at the input hold NaN or infinity for this input")
     return stacked

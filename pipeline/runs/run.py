@@ -274,7 +274,7 @@ class Run:
 
         sources = [self.sources.studies[member.study] for member in self.members_of(shard)]
         write_maps(self.folder / masks_file(shard), surveyed_masks(replace(self.auditor, pool=self.pool), sources))
-        record_files(self._ledger(), "masks.surveyed", self.folder, [masks_file(shard)], shard=shard)
+        record_files(self._ledger, "masks.surveyed", self.folder, [masks_file(shard)], shard=shard)
 
     def _equipped(self, shard: int | None = None) -> "Auditor":
         """Return the auditor with the run's processes and all that is known of its cohort.
@@ -334,7 +334,8 @@ class Run:
         files = shard_files(shard)
         write_maps(self.folder / files[0], maps)
         write_shard(self.folder / files[1], rows, self.spec.recipes)
-        record_files(self._ledger(), "shard.finished", self.folder, files, shard=shard, studies=len(audits))
+        record_files(self._ledger, "shard.finished", self.folder, files, shard=shard, studies=len(audits))
+        self._done.add(shard)
         return len(audits)
 
     def finish(
@@ -382,7 +383,7 @@ class Run:
         self, cohort: GatheredCohort, records: Records, rows: ExperimentRows, again: AskedAgain, conduct: Conduct
     ) -> Results:
         """Draw the conclusions from what was gathered, and write them."""
-        ledger = self._ledger()
+        ledger = self._ledger
         studies = {"studies": len(cohort.studies), "computed": self.computed}
         record_files(ledger, "inference.finished", self.folder, again.files, **studies)
         provenance = _provenance(self.spec, ledger, again.repeatability, conduct)
@@ -422,7 +423,7 @@ class Run:
         auditor = replace(self.auditor, pool=self.pool)
         rows = EXPERIMENTS[family](Bench(auditor, family, sources, self.spec.layers[0].shape, on_maps))
         name = write_experiment(self.folder, rows)
-        record_files(self._ledger(), "experiment.finished", self.folder, [name], family=family)
+        record_files(self._ledger, "experiment.finished", self.folder, [name], family=family)
 
     def _experiments(self) -> ExperimentRows:
         """Return the rows of all families that the run was asked for, those that are missing computed first."""
@@ -459,9 +460,11 @@ class Run:
         Raises:
             OutputError: when it cannot be written.
         """
-        record_files(self._ledger(), event, self.folder, files, **body)
+        record_files(self._ledger, event, self.folder, files, **body)
 
+    @cached_property
     def _ledger(self) -> Ledger:
+        """The run's ledger, verified from its first line when it is first added to; from then on what is new."""
         return Ledger(self.folder / LEDGER_FILE, load_site_key())
 
 

@@ -118,8 +118,11 @@ class MaskedEvidence:
     @cached_property
     def ordered(self) -> NDArray[np.float32]:
         """H of the seen voxels, rising."""
-        ordered = self.positive.flatten() if self.seen_everywhere else self.positive[self.heatmap.seen]
-        ordered.sort()
+        values = self.positive.ravel() if self.seen_everywhere else self.positive[self.heatmap.seen]
+        above = values[values != 0]  # half of a map and more is 0, and has its place without being sorted
+        above.sort()
+        ordered = np.zeros(len(values), np.float32)
+        ordered[len(values) - len(above) :] = above
         return ordered
 
     @property

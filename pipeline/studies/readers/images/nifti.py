@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import nibabel
 import numpy as np
+from isal import isal_zlib
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
@@ -302,15 +303,15 @@ def _single_member(opened: Callable[[], BinaryIO], size: int) -> bytes:
     """Return what a gzip stream of one member holds where that is ``size`` bytes and its checksum is right, at once.
 
     Empty for every other stream: several members, padding, damage, another size. Python's own reader, which knows them
-    all, takes twice as long.
+    all, takes five times as long.
     """
     with opened() as file:
         packed = file.read(size + _MOST_OVERHEAD)
         if file.read(1):
             return b""
-    inflator = zlib.decompressobj(GZIP)
+    inflator = isal_zlib.decompressobj(GZIP)
     try:
         content = inflator.decompress(packed, size + 1)
-    except zlib.error:
+    except isal_zlib.error:  # type: ignore[misc]  # its stub takes the class for an instance
         return b""
     return content if inflator.eof and not inflator.unused_data and len(content) == size else b""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from pipeline.errors import Reason
+from pipeline.errors import Reason, StudyError
 from pipeline.studies.geometry import Geometry
 from pipeline.studies.readers import ReadOptions, read_image, read_mask
 from pipeline.studies.readers.shared import base
@@ -179,6 +179,22 @@ def test_a_gzip_stream_of_several_members_or_with_padding_is_read_whole(tmp_path
     assert "longer" in refusal(Reason.NOT_READABLE, lambda: read_image(tmp_path / "b.nii.gz"))
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content, level) + b"no member")
     refusal(Reason.NOT_READABLE, lambda: read_image(tmp_path / "b.nii.gz"))
+
+
+def test_whatever_is_changed_in_a_gzip_stream_its_voxels_are_the_same_or_it_is_refused(tmp_path):
+    packed = gzip.compress(nifti(tmp_path / "a.nii", dot(SHAPE, MARK), STRAIGHT).read_bytes())
+    path, refusals = tmp_path / "b.nii.gz", 0
+    for place in range(2, len(packed)):
+        changed = bytearray(packed)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        try:
+            read = read_image(path).volume.array
+        except StudyError:
+            refusals += 1
+        else:
+            np.testing.assert_array_equal(read, dot(SHAPE, MARK))
+    assert refusals > len(packed) // 2
 
 
 def test_the_size_is_checked_before_anything_is_decoded(tmp_path, monkeypatch):
