@@ -1,6 +1,7 @@
 """A document's passes: the first counts pages, on which a part may be its heading alone; the last is printed."""
 
 import gc
+import io
 import re
 import tracemalloc
 from datetime import UTC, datetime
@@ -79,6 +80,16 @@ def test_memory_a_page_does_not_grow_with_what_is_drawn_on_it(tmp_path):
     _peak(tmp_path / "first", 1)  # fonts and styles are loaded once
     taken = [_peak(tmp_path / f"{pages}", pages) for pages in (4, 12)]
     assert (taken[1] - taken[0]) / 8 < 8_000, "bytes a page"
+
+
+def test_the_kind_of_a_file_follows_from_our_own_list(tmp_path):
+    """What Python's module and the machine's lists say of a name differs from one to the next."""
+    context = Context(example.results(), tmp_path, "0" * 64, {})
+    kinds = {"a.json": "application/json", "b.csv": "text/csv", "c.txt": "application/octet-stream"}
+    files = {name: io.BytesIO(b"words") for name in kinds}
+    publish(context, [paragraph("x")], tmp_path / "report.pdf", files, datetime(2026, 1, 1, tzinfo=UTC))
+    with pikepdf.open(tmp_path / "report.pdf") as pdf:
+        assert {name: held.get_file().mime_type for name, held in pdf.attachments.items()} == kinds
 
 
 def _peak(folder, pages):
