@@ -56,13 +56,10 @@ def dask_cluster(address: str | None, count: int) -> Crew:
 
 @contextmanager
 def _client(address: str | None, count: int) -> "Iterator[Client]":
-    import dask
     from distributed import Client, LocalCluster
 
     if address is None:
-        # a worker starts processes that read studies, which a daemon may not
         with (
-            dask.config.set({"distributed.worker.daemon": False}),
             LocalCluster(count, threads_per_worker=1, host="127.0.0.1", **_QUIET) as cluster,
             Client(cluster) as client,
         ):

@@ -99,7 +99,7 @@ def test_a_worker_of_a_cluster(undisturbed, count):  # noqa: F811
 @pytest.mark.parametrize("whole_machine", [False, True])
 def test_a_child_run_of_a_pool(undisturbed, workers, whole_machine):  # noqa: F811
     """Alone, or with the worker that started it, as where a machine goes down: nobody tells the server."""
-    name = f"pool-{whole_machine}"
+    name = f"pool-{int(whole_machine)}"
     process = undisturbed.start(name, settings=POOL)
     run, holder = stopped_with_two_shards(undisturbed, name, process)
     if whole_machine:

@@ -15,6 +15,7 @@ FIELDS = {
     "run.json": (  # a run is named after the moment of its start
         "run",
         "started_at",
+        "lock/register_mark/head",  # behind the entry of this run
         "configuration/run/engine",
         "configuration/run/processes",
         "configuration/run/pool",
@@ -25,6 +26,7 @@ FIELDS = {
     "cohort.json": ("*/first_seen",),  # the run's name
     "results.json": (
         "run",
+        "lock/register_mark/head",
         "provenance/started_at",
         "provenance/finished_at",
         "provenance/seconds",

@@ -74,8 +74,9 @@ def test_every_engine_leaves_the_same(demo, tmp_path, server, stopping):  # noqa
         seconds = time.monotonic() - begun
         (run,) = (place / "runs" / "ct-sound").glob("2*")
         call("flows", "verify", str(run))
-        place.rename(tmp_path / way)
-        runs[way] = tmp_path / way / run.relative_to(place)
+        kept = tmp_path / f"by {way}"
+        place.rename(kept)
+        runs[way] = kept / run.relative_to(place)
         assert len(list(runs[way].glob("shards/*.parquet"))) == STUDIES // SHARD
         sys.stdout.write(f"\n{way}: {seconds:.0f} s\n")
         if way != "local":
