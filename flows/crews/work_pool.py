@@ -8,13 +8,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.deployments.flow_runs import arun_deployment
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
+from prefect.settings.legacy import Setting
 from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
@@ -27,6 +34,9 @@ from pipeline.runs.nights.heartbeat import beats_of_others
 __all__ = ["join_run", "work_pool"]
 
 _LOOK_SECONDS = 2.0
+_PERSISTENCE: Final[dict[Setting, float]] = {PREFECT_CLIENT_MAX_RETRIES: 5, PREFECT_API_REQUEST_TIMEOUT: 60.0}
+"""Without its server a pool does nothing: it is asked longer than where only a run's page depends on it."""
+
 _SILENT_SECONDS = 180.0
 """How long child runs that have begun may say nothing: they load torch and the model before their first word."""
 
@@ -65,7 +75,7 @@ def work_pool(pool: str, count: int) -> Crew:
 
     @contextmanager
     def at(folder: Path, say: Say) -> Iterator[IsWorking]:
-        with _answering():
+        with temporary_settings(_PERSISTENCE), _answering():
             children = asyncio.run(_called(pool, folder, count))
         yield _Watch(folder, children, say).is_working
 
