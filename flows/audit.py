@@ -32,7 +32,7 @@ from prefect.states import Cancelled, Completed
 from pydantic import Field
 
 from flows.commands.interrupts import interruptible
-from flows.conduct import DriveShard, begun, conduct, run_without_news
+from flows.conduct import begun, conduct, run_without_news
 from flows.crews.choice import crew_of
 from flows.crews.crew import Crew
 from flows.engines import Engine, WorkError, driven
@@ -41,6 +41,7 @@ from flows.scheduling.firing import Firing
 from flows.scheduling.keeping import keep_newest
 from flows.scheduling.vital_signs import HEARTBEAT_SECONDS, vital_tags
 from flows.server import shown, silence
+from flows.shards import DriveShard
 from flows.telling.beside import Beside, StopRequestedError
 from flows.telling.outcomes import failed_run, news_of, tell_program
 from flows.telling.run_page import RUN_TAG, PrefectPage, emit_news

@@ -22,7 +22,7 @@ from pipeline.studies.untrusted.workers import WorkerPool
 from reports.pdf import render
 from reports.registry import sections
 
-__all__ = ["DriveShard", "begun", "conduct", "plainly", "run_without_news"]
+__all__ = ["begun", "conduct", "plainly", "run_without_news"]
 
 
 def plainly(shard: int, work: Callable[[], int]) -> int:  # noqa: ARG001 - a shard's number is for those who show it

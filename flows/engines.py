@@ -6,6 +6,7 @@ raised; what anybody else raised is the driver's fault, is told, and costs nothi
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -55,17 +56,11 @@ class Attempt(Generic[Answer]):
             BaseException: what the work raised.
         """
         if not self.is_begun:
-            self.run_here()
+            with suppress(WorkError):  # what the work raised is kept
+                self.run()
         if self.error is not None:
             raise self.error
         return self._answers[0]
-
-    def run_here(self) -> None:
-        """Do the work without a driver; what it raises is kept for ``answer``."""
-        try:
-            self.run()
-        except WorkError:
-            return
 
 
 def driven(

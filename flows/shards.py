@@ -94,7 +94,7 @@ def _lead(work: ShardWork, crew: Crew) -> None:
     with crew.abreast():
         run.average_masks  # noqa: B018 - surveyed where it is first asked for: all shards depend on it
         work.work(shards_in_turn(run, waits=True, among=sorted(run.tuning_shards)))
-        with crew.at(run.folder):
+        with crew.at(run.folder, work.watcher.said):
             work.work(shards_in_turn(run, waits=True, on_others=work.tell))
 
 
@@ -111,12 +111,18 @@ def _first_pass(work: ShardWork) -> None:
 
 def _oversee(work: ShardWork, crew: Crew) -> None:
     """Have a crew work all shards; where it ends before they are done, call it again."""
-    run, missing = work.run, []
+    run, missing, heard = work.run, [], ["see what its processes say"]
+
+    def hear(sentence: str) -> None:
+        if sentence not in heard:  # each call may come to the same
+            work.watcher.said(sentence)
+            heard.append(sentence)
+
     for _ in range(TRIES):
         work.stop_if_asked()
         with ExitStack() as call:
             call.enter_context(run.claims.calling())  # before anybody comes who would go again where nobody calls
-            with crew.at(run.folder) as is_working:
+            with crew.at(run.folder, hear) as is_working:
                 missing = missing_shards(run, partial(_goes_on, work, is_working, call), work.tell)
         work.engine.check()
         if not missing:
@@ -125,7 +131,7 @@ def _oversee(work: ShardWork, crew: Crew) -> None:
     numbers = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
     raise OutputError(
         f"{run.folder}: {crew.name} was called {TRIES} times and left {len(missing)} of {run.spec.shards} shards "
-        f"undone ({numbers}); see what its processes say"
+        f"undone ({numbers}); {heard[-1]}"
     )
 
 

@@ -5,15 +5,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["NO_CREW", "Crew", "IsWorking"]
+__all__ = ["NO_CREW", "Crew", "IsWorking", "Say"]
 
 IsWorking = Callable[[], bool]
 """Tells whether anybody of a crew still works."""
 
+Say = Callable[[str], None]
+"""Is told in a sentence what ended a helper before the shards were done."""
+
 
 @dataclass(frozen=True)
 class Crew:
-    """``at(folder)`` starts the help on a run's folder, yields whether it still works, and ends it with its block.
+    """``at(folder, say)`` starts the help on a run's folder, yields whether it still works, and ends it with its block.
 
     ``leads``: whether the process that began the run works shards as well, and takes over those of helpers who died.
     Where it does not, help that ends before the shards do is called again. ``abreast`` is what that process is in while
@@ -21,13 +24,13 @@ class Crew:
     """
 
     name: str
-    at: Callable[[Path], AbstractContextManager[IsWorking]]
+    at: Callable[[Path, Say], AbstractContextManager[IsWorking]]
     leads: bool = True
     abreast: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @contextmanager
-def _nobody(_folder: Path) -> Iterator[IsWorking]:
+def _nobody(_folder: Path, _say: Say) -> Iterator[IsWorking]:
     yield lambda: False
 
 

@@ -7,10 +7,9 @@ from logging import CRITICAL
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flows.crews.crew import Crew, IsWorking
+from flows.crews.crew import Crew, IsWorking, Say
 from pipeline.errors import AuditError, ConfigError
 from pipeline.extras import needs
-from pipeline.faults import package_logger
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -39,7 +38,7 @@ def dask_cluster(address: str | None, count: int) -> Crew:
         raise ConfigError(f"run.engine: dask {needs('distributed')}") from error
 
     @contextmanager
-    def at(folder: Path) -> Iterator[IsWorking]:
+    def at(folder: Path, say: Say) -> Iterator[IsWorking]:
         with _client(address, count) as client:
             client.wait_for_workers(1, timeout=_WAIT_SECONDS)
             tasks = {
@@ -49,7 +48,7 @@ def dask_cluster(address: str | None, count: int) -> Crew:
             try:
                 yield partial(_is_working, client, tasks)
             finally:
-                _tell(tasks.values())
+                _tell(tasks.values(), say)
                 client.cancel(list(tasks.values()))
 
     return Crew("the Dask cluster", at, leads=False)
@@ -57,13 +56,10 @@ def dask_cluster(address: str | None, count: int) -> Crew:
 
 @contextmanager
 def _client(address: str | None, count: int) -> "Iterator[Client]":
-    import dask
     from distributed import Client, LocalCluster
 
     if address is None:
-        # a worker starts processes that read studies, which a daemon may not
         with (
-            dask.config.set({"distributed.worker.daemon": False}),
             LocalCluster(count, threads_per_worker=1, host="127.0.0.1", **_QUIET) as cluster,
             Client(cluster) as client,
         ):
@@ -107,10 +103,10 @@ def _work(folder: str) -> str | None:
     return None
 
 
-def _tell(tasks: "Iterable[Future[str | None]]") -> None:
+def _tell(tasks: "Iterable[Future[str | None]]", say: Say) -> None:
     """Say what ended a worker's task before the shards were done."""
     for task in tasks:
         if task.done():
             fault = task.result() if task.status == "finished" else f"it is {task.status}"
             if fault is not None:
-                package_logger().warning("a Dask worker ended: %s", fault)
+                say(f"a Dask worker ended: {fault}")

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from flows.crews.crew import NO_CREW, Crew, IsWorking
+from flows.crews.crew import NO_CREW, Crew, IsWorking, Say
 
 __all__ = ["devices_of", "processes"]
 
@@ -41,7 +41,7 @@ def processes(devices: Sequence[str | None]) -> Iterator[Crew]:
     threads = threads_each(len(devices), os.environ)
 
     @contextmanager
-    def at(folder: Path) -> Iterator[IsWorking]:
+    def at(folder: Path, _say: Say) -> Iterator[IsWorking]:  # they speak for themselves, on this standard error
         for helper in helpers:
             _tell(helper, folder)
         yield lambda: any(helper.poll() is None for helper in helpers)

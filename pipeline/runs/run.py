@@ -25,6 +25,7 @@ from pipeline.conclusions.per_study_csv import CSV_FILE, columns_of, per_study_c
 from pipeline.conclusions.tuned import rules_of, tuned_of, who_tunes
 from pipeline.config import AuditConfig, resolved
 from pipeline.config_file import LoadedConfig
+from pipeline.errors import OutputError
 from pipeline.evidence.answers import expected_targets
 from pipeline.evidence.columns.store import ColumnStore
 from pipeline.evidence.comparison.pairing import RunRecords
@@ -273,6 +274,7 @@ class Run:
         from pipeline.walk.first_pass.mask_survey import surveyed_masks
 
         sources = [self.sources.studies[member.study] for member in self.members_of(shard)]
+        self._check_is_there()
         write_maps(self.folder / masks_file(shard), surveyed_masks(replace(self.auditor, pool=self.pool), sources))
         record_files(self._ledger, "masks.surveyed", self.folder, [masks_file(shard)], shard=shard)
 
@@ -329,6 +331,7 @@ class Run:
         Raises:
             OutputError: when the folder cannot be written.
         """
+        self._check_is_there()
         audits, maps = audited
         rows = [referring(audit, f"{shard:04d}") for audit in audits]
         files = shard_files(shard)
@@ -422,6 +425,7 @@ class Run:
         sources = tuple(self.sources.studies[study] for study in self.spec.experiments[family])
         auditor = replace(self.auditor, pool=self.pool)
         rows = EXPERIMENTS[family](Bench(auditor, family, sources, self.spec.layers[0].shape, on_maps))
+        self._check_is_there()
         name = write_experiment(self.folder, rows)
         record_files(self._ledger, "experiment.finished", self.folder, [name], family=family)
 
@@ -461,6 +465,13 @@ class Run:
             OutputError: when it cannot be written.
         """
         record_files(self._ledger, event, self.folder, files, **body)
+
+    def _check_is_there(self) -> None:
+        """Look for the run's folder: where a shared one is away, another in its place would take patients' maps."""
+        if not self.folder.is_dir():
+            raise OutputError(
+                f"{self.folder}: is not there any more; see to the folder that holds the runs, then run again"
+            )
 
     @cached_property
     def _ledger(self) -> Ledger:

@@ -66,6 +66,7 @@ __all__ = [
     "CreatedRun",
     "Start",
     "created_run",
+    "device_name",
     "map_recipes",
     "prepare_start",
     "run_name",
@@ -280,11 +281,12 @@ def this_program(device: torch.device) -> Program:
         libraries=library_versions(),
         python=sys.version.split()[0],
         platform=f"{platform.system()} {platform.machine()}",
-        device=_device_name(device),
+        device=device_name(device),
     )
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """Return a device as a run names it: a processor with its kind and threads, a CUDA device by its own name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"

@@ -33,7 +33,7 @@ from pipeline.findings.scores import AvoidedRegion, MapPeak, MapScores, Score
 from pipeline.findings.shards import load_maps, map_key
 from pipeline.models.prepared_studies import PreparedStudy
 from pipeline.studies.geometry import Geometry, cells
-from pipeline.studies.study import faults_of
+from pipeline.studies.study import MaskFault, faults_of
 from pipeline.studies.volume import Heatmap, Mask
 from pipeline.vocabulary import (
     BASELINES,
@@ -199,14 +199,21 @@ class StudyMeasuring:
 
     def _without_scores(self, name: Baseline, target: str, reason: str) -> list[MapScores]:
         """Return rows of a baseline that does not exist here, each score undefined for that reason."""
-        readers = [(mask.reader, reason) for mask in self.study.masks if mask.label == target]
-        faults = faults_of(target, self.study.masks, self.study.mask_faults)
-        readers += [(fault.reader, fault.reason) for fault in faults]
+        common: Row = {"target": target, "method": name, "layer": None}
+        roles = self.roles.get(target, ("reference",))
+        rows = [{"target_role": role, **row} for role in roles for row in self._undefined_rows(target, role, reason)]
+        return [MapScores.model_validate({**common, **row}) for row in rows]
+
+    def _undefined_rows(self, target: str, role: TargetRole, reason: str) -> list[Row]:
+        """Return a row for each reader whose masks a map would be held against in a role, were there one."""
+        labels = (target,) if role == "reference" else self._findings()
+        faults = self._faults_of(labels)
+        drawn = dict.fromkeys(mask.reader for mask in self.study.masks if mask.label in labels)
+        reasons = [(reader, reason) for reader in drawn if role == "reference" or reader not in faults]
+        reasons += [(reader, fault.reason) for reader, fault in faults.items()]
         metrics = self.auditor.metrics.values()
-        return [
-            MapScores(target=target, method=name, layer=None, reader=reader, scores=undefined_scores(metrics, why))
-            for reader, why in readers
-        ] or [MapScores(target=target, method=name, layer=None, reader=None)]
+        rows = [_undefined(reader, undefined_scores(metrics, why)) for reader, why in reasons]
+        return rows or [{"reader": None} if labels else _undefined(None, undefined_scores(metrics, NO_FINDING))]
 
     def _evidence(self, carrier: Carrier, values: NDArray[np.float32], names: MapNames) -> MaskedEvidence:
         return carrier.evidence(values, self.study.geometry, names, self.auditor.config.overlap)
@@ -300,18 +307,26 @@ class StudyMeasuring:
 
         Where the reference names none there is nothing to overlap with, whatever masks there are.
         """
-        metrics, negative = self.auditor.metrics.values(), self.auditor.config.model.negative_label
-        findings = [label for label in self.study.reference or () if label != negative]
+        metrics, findings = self.auditor.metrics.values(), self._findings()
         if not findings:
             return [{**_undefined(None, undefined_scores(metrics, NO_FINDING)), **_without_mask(evidence, region_at)}]
-        masks, known = self.study.masks, self.study.mask_faults
-        faults = {fault.reader: fault for label in findings for fault in faults_of(label, masks, known)}
+        faults = self._faults_of(findings)
         drawn: dict[str, tuple[int, ...]] = {}
-        for number, mask in enumerate(masks):
+        for number, mask in enumerate(self.study.masks):
             if mask.label in findings and mask.reader not in faults:
                 drawn[mask.reader] = (*drawn.get(mask.reader, ()), number)
         rows = [self._row(evidence, reader, numbers, region_at) for reader, numbers in drawn.items()]
         return rows + [_undefined(reader, undefined_scores(metrics, fault.reason)) for reader, fault in faults.items()]
+
+    def _findings(self) -> tuple[str, ...]:
+        """Return the labels of the reference that say that something is there."""
+        negative = self.auditor.config.model.negative_label
+        return tuple(label for label in self.study.reference or () if label != negative)
+
+    def _faults_of(self, labels: Iterable[str]) -> dict[str, MaskFault]:
+        """Return why a reader's mask of some labels cannot be had, by reader; of several labels the last one's."""
+        masks, known = self.study.masks, self.study.mask_faults
+        return {fault.reader: fault for label in labels for fault in faults_of(label, masks, known)}
 
     def _row(self, evidence: MaskedEvidence, reader: str, numbers: tuple[int, ...], region_at: RegionAt | None) -> Row:
         """Score a map against a reader's masks of these numbers, all of them together."""

@@ -4,9 +4,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from pipeline.config import AuditConfig, VolumeConfig
-from pipeline.errors import Reason, Stage, StudyError
+from pipeline.errors import ArchiveError, Reason, Stage, StudyError
 from pipeline.evidence.cohort.acquisition import derived_facts, without_derived
 from pipeline.evidence.experts import agreement
 from pipeline.evidence.localisation.mask_shapes import mask_shapes
@@ -27,7 +28,17 @@ from pipeline.walk.auditor import Auditor
 from pipeline.walk.map_plan import MapsToCompute, missing_maps
 from pipeline.walk.sources import StudySource, bound
 
-__all__ = ["ReadOutcome", "check_reference", "read_and_prepare", "read_facts", "read_options", "read_studies"]
+__all__ = [
+    "ReadOutcome",
+    "check_reference",
+    "read_and_prepare",
+    "read_facts",
+    "read_options",
+    "read_studies",
+    "unless_away",
+]
+
+_OF_AN_ABSENCE = (Reason.MISSING_FILE, Reason.CHANGED_DURING_RUN)
 
 
 @dataclass(frozen=True)
@@ -62,12 +73,38 @@ def read_and_prepare(auditor: Auditor, sources: Sequence[StudySource]) -> Genera
             yield _outcome(auditor, source, stored)
             continue
         (study,) = read_studies(auditor, [source.row]) if known else (next(rest),)  # known, and damaged
+        study = unless_away(auditor, source, study)
         outcome = _outcome(auditor, source, bound(study, source.sha256))
         if cache and outcome.study and _can_be_kept(outcome.study):
             cache.store(outcome.study, source.sha256)
         yield outcome
     if cache:
         cache.make_room()
+
+
+def unless_away(auditor: Auditor, source: StudySource, study: Study | StudyError) -> Study | StudyError:
+    """Return what was read of a study, read once more where its files were not those that the run saw.
+
+    A folder that is mounted from elsewhere may be away for a moment; a study must not be lost over it.
+
+    Raises:
+        ArchiveError: where the archive's folder is away, or holds nothing: one study after another would be lost.
+    """
+    fault = bound(study, source.sha256)
+    if not isinstance(fault, StudyError) or fault.reason not in _OF_AN_ABSENCE:
+        return study
+    folder = auditor.config.archive.path
+    if not _holds_anything(folder):
+        raise ArchiveError(f"{folder}: the archive is not there any more; see to its folder, then run again")
+    (again,) = read_studies(auditor, [source.row])
+    return again
+
+
+def _holds_anything(folder: Path) -> bool:
+    try:
+        return next(folder.iterdir(), None) is not None
+    except OSError:
+        return False
 
 
 def _can_be_kept(study: PreparedStudy) -> bool:

@@ -23,7 +23,10 @@ def auditor_of(run: Path, spec: RunSpec, config: AuditConfig, modules: Path) -> 
     opened = open_auditor(config, modules, layers=_layer_names(spec))
     auditor = with_layers(_with_same_metrics(run, spec, opened), spec.layers)
     if (auditor.loaded.sha256, auditor.loaded.code_sha256) != (spec.model.sha256, spec.model.code_sha256):
-        raise ConfigError(f"{run}: the model was changed while the run was under way; start the run again")
+        raise ConfigError(
+            f"{run}: the model was changed while the run was under way, or is another one on this machine; "
+            "give every machine the one that the run began with, or start the run again"
+        )
     return replace(auditor, one_by_one=spec.model.one_by_one)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.file_lock import is_locked, locked
 
-__all__ = ["SILENT_SECONDS", "Worker", "at_work", "workers_of"]
+__all__ = ["SILENT_SECONDS", "Worker", "at_work", "beats_of_others", "workers_of"]
 
 _FOLDER = ".working"
 _INTERVAL = 10.0
@@ -62,6 +62,20 @@ def workers_of(run: Path) -> tuple[Worker, ...]:
     """Return the processes that work on a run, or did and never said that they ended."""
     paths = sorted((run.parent / _FOLDER).glob(f"{run.name}.*"))
     return tuple(worker for path in paths if (worker := _worker(path)) is not None)
+
+
+def beats_of_others(run: Path) -> frozenset[tuple[str, int]]:
+    """Return when the other processes that work on a run last said so, by the clock of the folder that they share.
+
+    While one of them lives, what this returns changes every few seconds; whose clock is right does not matter.
+    """
+    mine = f"{run.name}.{_host()}.{os.getpid()}."
+    beats = set()
+    for path in (run.parent / _FOLDER).glob(f"{run.name}.*"):
+        with suppress(OSError):  # it has just ended
+            if not path.name.startswith(mine):
+                beats.add((path.name, path.stat().st_mtime_ns))
+    return frozenset(beats)
 
 
 def _worker(path: Path) -> Worker | None:

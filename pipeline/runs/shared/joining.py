@@ -1,11 +1,14 @@
 """Whether a process that joins a run would write the rows that the run's own process writes."""
 
+from pathlib import Path
+
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody.ledger import Ledger, LedgerError, LedgerFault
 from pipeline.findings.custody.site_key import load_site_key
-from pipeline.findings.spec import LEDGER_FILE
+from pipeline.findings.spec import LEDGER_FILE, Program
+from pipeline.program import library_versions, program_digest
 from pipeline.runs.run import Run
-from pipeline.runs.start import this_program
+from pipeline.runs.start import device_name
 
 __all__ = ["check_joinable"]
 
@@ -20,20 +23,11 @@ def check_joinable(run: Run) -> None:
     if run.status.finished:
         raise OutputError(f"{run.folder}: this run is finished; there is nothing left to work")
     _check_key(run)
-    began, here = run.spec.program, this_program(run.auditor.device)
-    if here.digest != began.digest:
-        raise ConfigError(
-            f"{run.folder}: was begun by another camaudit ({began.camaudit}) than works here; install the same"
-        )
-    for name, version in began.libraries.items():
-        if here.libraries.get(name) != version:
-            raise ConfigError(
-                f"{run.folder}: was begun with {name} {version}, not {here.libraries.get(name)}; install the same"
-            )
-    if _kind(here.device) != _kind(began.device):
-        raise ConfigError(
-            f"{run.folder}: was begun on {began.device}, not on {here.device}; name a device of that kind"
-        )
+    began = run.spec.program
+    _check_program(run.folder, began)  # before the model is loaded: another program may not even read it
+    here = device_name(run.auditor.device)
+    if _kind(here) != _kind(began.device):
+        raise ConfigError(f"{run.folder}: was begun on {began.device}, not on {here}; name a device of that kind")
     _check_archive(run)
 
 
@@ -48,6 +42,17 @@ def _check_key(run: Run) -> None:
             f"{run.folder}: was begun with another site's key than this machine's {key.fingerprint}; "
             "give both the same state folder (CAMAUDIT_STATE)"
         ) from error
+
+
+def _check_program(folder: Path, began: Program) -> None:
+    if program_digest() != began.digest:
+        raise ConfigError(
+            f"{folder}: was begun by another camaudit ({began.camaudit}) than works here; install the same"
+        )
+    here = library_versions()
+    for name, version in began.libraries.items():
+        if here.get(name) != version:
+            raise ConfigError(f"{folder}: was begun with {name} {version}, not {here.get(name)}; install the same")
 
 
 def _kind(device: str) -> str:

@@ -32,7 +32,7 @@ def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr("flows.crews.dask_cluster._WAIT_SECONDS", 1)
     with (
         pytest.raises(ConfigError, match=r"run\.cluster: no Dask scheduler answers"),
-        dask_cluster("tcp://127.0.0.1:9", 1).at(tmp_path),
+        dask_cluster("tcp://127.0.0.1:9", 1).at(tmp_path, print),
     ):
         pass
 

@@ -45,7 +45,8 @@ class WatchedCrew:
 
     def crew(self, works):
         @contextmanager
-        def at(folder):
+        def at(folder, say):
+            say(f"call {self.calls['begun']} went wrong")
             self.calls["begun"] += 1
             assert self.run.claims.is_called
             yield works
@@ -97,8 +98,9 @@ def test_nobody_is_waited_for_where_nobody_has_a_shard_in_hand(begun):
 
 def test_a_crew_that_ends_before_the_shards_are_done_is_called_again(begun):
     asked = WatchedCrew(begun)
-    with pytest.raises(OutputError, match=f"a crew was called {TRIES} times and left 3 of 3 shards undone"):
+    with pytest.raises(OutputError, match=f"a crew was called {TRIES} times and left 3 of 3 shards undone") as refused:
         asked.work(lambda: False)
+    assert str(refused.value).endswith("(0, 1, 2); call 2 went wrong")
     assert asked.calls == {"begun": TRIES}
 
 

@@ -194,6 +194,25 @@ def test_scored_again_without_the_model_it_is_the_same(finished):
     assert failures_of(again) == []
 
 
+@pytest.mark.parametrize("count", [STUDIES, 6])
+def test_a_label_that_is_answered_wrongly_has_an_average_or_a_reason_in_that_role(tmp_path, count):
+    """Nobody has drawn what is clear: its average mask does not exist, and is held against the finding's masks."""
+    model = {"name": "p", "factory": "planted_network:build", "arguments": {"sign": -1.0}}
+    folder, _ = complete(planted(tmp_path, count, model=model | {"labels": ["clear", "lesion"]}))
+    rows = {
+        method: [
+            (audit.study, entry.target, entry.target_role, entry.reader)
+            for audit in Run.open(folder, pool=POOL).audits()
+            for entry in audit.map_scores
+            if entry.method == method
+        ]
+        for method in ("average_mask", "gradcam")
+    }
+    assert sorted(rows["average_mask"], key=str) == sorted(rows["gradcam"], key=str)
+    assert {role for _, target, role, _ in rows["average_mask"] if target == "clear"} == {"answered"}
+    assert failures_of(folder) == []
+
+
 def test_few_patients_have_no_average_and_the_reason_is_told(tmp_path):
     config = planted(tmp_path, 6)
     folder, results = complete(config)

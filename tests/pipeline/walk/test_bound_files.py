@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from pipeline.checks.model_check import probe_model
-from pipeline.errors import Reason, Stage, StudyError
+from pipeline.errors import ArchiveError, Reason, Stage, StudyError
+from pipeline.walk.first_pass.mask_survey import surveyed_masks
+from pipeline.walk.reading import unless_away
 from pipeline.walk.sources import bound, find_sources
 from pipeline.walk.study_walk import audit_studies
 from tests.pipeline.planted import plant
@@ -70,6 +72,32 @@ def test_a_file_that_was_replaced_after_the_runs_start_makes_a_failed_row(tmp_pa
     assert not [key for key in maps if key.startswith(sources[1].study)]
     held = [auditor.prepared_cache.holds(source.study, source.sha256) for source in sources]
     assert held == [True, False, True]
+
+
+@pytest.mark.parametrize("leaves_a_mount_point", [False, True])
+def test_an_archive_that_is_away_ends_the_run_and_fails_no_study(tmp_path, leaves_a_mount_point):
+    auditor, sources = opened(plant(tmp_path, 3, run=RUN | {"workers": 1}))
+    (tmp_path / "archive").rename(tmp_path / "away")
+    if leaves_a_mount_point:
+        (tmp_path / "archive").mkdir()
+    for work in (audit_studies, surveyed_masks):
+        with pytest.raises(ArchiveError, match="archive: the archive is not there any more"):
+            work(auditor, sources)
+
+
+def test_a_study_whose_files_were_away_for_a_moment_is_read_once_more(tmp_path):
+    auditor, (source, *_) = opened(plant(tmp_path, 2, run=RUN | {"workers": 0}))
+    for reason in (Reason.MISSING_FILE, Reason.CHANGED_DURING_RUN):
+        study = unless_away(auditor, source, StudyError(Stage.READ, reason, "its file is not there"))
+        assert bound(study, source.sha256) is study
+        assert not isinstance(study, StudyError)
+    fault = StudyError(Stage.READ, Reason.TIMEOUT, "over")
+    assert unless_away(auditor, source, fault) is fault
+    source.row.image.unlink()
+    assert unless_away(auditor, source, study) is study
+    again = unless_away(auditor, source, StudyError(Stage.READ, Reason.CHANGED_DURING_RUN, "another"))
+    assert isinstance(again, StudyError)
+    assert again.reason is Reason.MISSING_FILE
 
 
 def test_another_reference_than_the_run_began_with_makes_a_failed_row(tmp_path):

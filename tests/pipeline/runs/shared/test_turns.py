@@ -142,21 +142,26 @@ def test_a_shared_run_is_sound(begun):
 def test_who_may_join(begun, monkeypatch, tmp_path):
     with Run.open(begun.folder) as other:
         check_joinable(other)
-        program = elsewhere.this_program(other.auditor.device)
-        for change, said in (
-            ({"digest": "0" * 64}, "was begun by another camaudit"),
-            ({"libraries": {**program.libraries, "torch": "1.0"}}, "was begun with torch"),
-            ({"device": "NVIDIA H200"}, "name a device of that kind"),
+        for name, answer, said in (
+            ("program_digest", "0" * 64, "was begun by another camaudit"),
+            ("library_versions", {**other.spec.program.libraries, "torch": "1.0"}, "was begun with torch"),
+            ("device_name", "NVIDIA H200", "name a device of that kind"),
         ):
-            monkeypatch.setattr(
-                elsewhere, "this_program", lambda device, change=change: program.model_copy(update=change)
-            )
-            with pytest.raises(ConfigError, match=said):
-                check_joinable(other)
-        monkeypatch.undo()
+            with monkeypatch.context() as patch:
+                patch.setattr(elsewhere, name, lambda *_, answer=answer: answer)
+                with pytest.raises(ConfigError, match=said):
+                    check_joinable(other)
         monkeypatch.setenv("CAMAUDIT_STATE", str(tmp_path / "another"))
         with pytest.raises(ConfigError, match="another site's key"):
             check_joinable(other)
+
+
+def test_another_program_is_told_before_it_loads_the_model(begun, monkeypatch):
+    monkeypatch.setattr(elsewhere, "program_digest", lambda: "0" * 64)
+    with Run.open(begun.folder) as other:
+        with pytest.raises(ConfigError, match="was begun by another camaudit"):
+            check_joinable(other)
+        assert "auditor" not in vars(other)
 
 
 def test_a_machine_without_the_archive_is_told(begun, tmp_path):
