@@ -163,6 +163,17 @@ def test_drawn_flips_agree_with_all_flips():
     assert sign_flip_p(effects, 4000, 7) == sign_flip_p(effects, 4000, 7)
 
 
+def test_as_many_ways_as_flips_are_all_gone_through():
+    """Of 2^3 ways one reaches the sum of three positive effects, however often ways would be drawn."""
+    assert sign_flip_p(np.ones(3), 8, 0) == 1 / 8
+    assert sign_flip_p(np.ones(3), 7, 0) != 1 / 8
+
+
+def test_drawn_flips_of_several_thousand_are_all_counted():
+    """A sum of 0 is reached by more than half of the ways: more than one chunk of a thousand."""
+    assert sign_flip_p(np.tile([1.0, -1.0], 8), 4000, 0) > 0.5
+
+
 def test_drawn_flips_show_no_more_than_their_number():
     assert sign_flip_p(np.ones(60), 4000, 0) == 1 / 4001
 
