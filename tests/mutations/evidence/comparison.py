@@ -37,7 +37,7 @@ MUTANTS = [
         ("{len(worse) - 1} more", "{len(worse)} more"),
         ("_without_margins(figures, alpha_of(plan.confidence))", "_without_margins(figures, alpha_of(0.95))"),
         ("if figure.margin is not None], pairs", "], pairs"),
-        tests=(COMPARE, ANSWERED),
+        tests=(ANSWERED, COMPARE),
     ),
     *of(
         "pipeline/evidence/comparison/compare.py",
@@ -81,7 +81,7 @@ MUTANTS = [
         ("if name in names[0] and name not in BASELINES]", "if name not in BASELINES]"),
         ("            if name not in known:\n", "            if False:\n"),
         ("        if metric not in known:\n", "        if False:\n"),
-        tests=(COMPARE, ANSWERED),
+        tests=(ANSWERED, COMPARE),
     ),
     *of(
         "pipeline/evidence/comparison/differing.py",
@@ -108,7 +108,7 @@ MUTANTS = [
         ('if any(estimate.metric == "auroc" for estimate in b.classification):', "if False:"),
         ("    if a.masks_recipe != b.masks_recipe:\n", "    if False:\n"),
         ("return _RULE if a.results.overlap_rule != b.results.overlap_rule else None", "return None"),
-        tests=(COMPARE, ANSWERED),
+        tests=(ANSWERED, COMPARE),
     ),
     *of(
         "pipeline/evidence/comparison/figures.py",
@@ -139,7 +139,7 @@ MUTANTS = [
             "span = (None, None) if width is None else (-width, width)",
             "span = (None, None) if width is None else (-2 * width, 2 * width)",
         ),
-        tests=(COMPARE, ANSWERED),
+        tests=(ANSWERED, COMPARE),
     ),
     *of(
         "pipeline/evidence/comparison/flips.py",
@@ -154,7 +154,7 @@ MUTANTS = [
         ("return None if was_right == is_right else is_right", "return is_right"),
         ("was_right, is_right = set(before) == reference", "was_right, is_right = set(before) >= reference"),
         ("before=_named(before), after=_named(after)", "before=_named(after), after=_named(before)"),
-        tests=(COMPARE, ANSWERED),
+        tests=(ANSWERED, COMPARE),
     ),
     *of(
         "pipeline/evidence/comparison/paired_scores.py",
@@ -184,7 +184,7 @@ MUTANTS = [
             "return cls(of_a, of_b, (numbers, np.arange(len(of_b)))",
             "return cls(of_a, of_b, (np.arange(len(of_a)), np.arange(len(of_b)))",
         ),
-        tests=(COMPARE, ANSWERED),
+        tests=(ANSWERED, COMPARE),
     ),
     *of(
         "pipeline/evidence/comparison/pairing.py",
@@ -196,7 +196,7 @@ MUTANTS = [
         ("both_analysed = a[1] and b[1]", "both_analysed = a[1]"),
         ("if in_b.find(study) is None]", "if in_b.find(study) is not None]"),
         ("        if audit.study not in names:\n            return audit\n", ""),
-        tests=(COMPARE, ANSWERED),
+        tests=(ANSWERED, COMPARE),
     ),
     *of(
         "pipeline/evidence/comparison/shifts.py",

@@ -206,7 +206,8 @@ def test_a_column_may_be_named_by_later_studies_alone():
 
 def test_five_patients_are_a_group_of_a_header_and_five_studies_of_fewer_are_not():
     def of(*sexes):
-        audits = [answered(n, facts={"PatientSex": sex}, patient=patient) for n, (sex, patient) in enumerate(sexes)]
+        facts = [{"PatientSex": sex} if sex else {} for sex, _ in sexes]
+        audits = [answered(n, facts=facts[n], patient=patient) for n, (_, patient) in enumerate(sexes)]
         return [part.group for part in answer_differences(audits, ["a"], 0.95) if part.metric == "accuracy"]
 
     women = [("F", f"f{number}") for number in range(8)]

@@ -240,12 +240,13 @@ def test_without_marks_or_without_a_lesion_there_is_nothing_to_paint_over_togeth
 
 def test_the_body_is_painted_over_with_its_silhouette_and_the_airs_noise(monkeypatch):
     """Air is 1; the band is 9 and a mark 5, and neither is air."""
-    image = np.where(BODY, 3.0, 1.0)
+    body = region(slice(7, 16), slice(6, 10))
+    image = np.where(body, 3.0, 1.0)
     image[BAND] = 9
     image[2:4, 2:14] = 5
-    study = own(image, air_marks=region(slice(2, 4), slice(2, 14)), air_noise=np.array([0.5]))
+    study = own(image, body=body, air_marks=region(slice(2, 4), slice(2, 14)), air_noise=np.array([0.5]))
     changed = lesion_of(study, monkeypatch)[1][BACKGROUND].changed[0]
-    covered = grown(BODY, 2, RULER)
+    covered = grown(body, 2, RULER)
     np.testing.assert_array_equal(changed[~covered], image.astype(np.float32)[~covered])
     assert changed[covered].mean() == pytest.approx(1, abs=0.15)
     assert changed[covered].std() == pytest.approx(0.5, rel=0.2)
