@@ -68,6 +68,11 @@ def test_five_patients_are_enough_and_studies_of_one_patient_are_not():
     assert (finding.patients, finding.positives, finding.negatives) == (4, 3, 2)
 
 
+def test_where_nothing_may_be_named_five_patients_are_not_too_few():
+    rows = [each.model_copy(update={"plain": 0.0}) for each in with_effects("border", [0.5] * 5)]
+    assert by_cause(rows)["border"].reason == "nothing may be named"
+
+
 def test_patients_weigh_alike_in_an_effect():
     """p0 has effects of 1 and 0, five others 0.5: half."""
     rows = with_effects("border", [1.0, 0.5, 0.0, 0.5, 0.5, 0.5, 0.5])
