@@ -6,6 +6,11 @@ COMPARE = "tests/pipeline/evidence/comparison/test_compare.py"
 ANSWERED = "tests/pipeline/evidence/comparison/test_answering.py"
 SHIFTS = "tests/pipeline/evidence/comparison/test_shifts.py"
 
+ABOUT_STUDIES_AND_MAPS = (
+    "label or nothing or numbers or only_one or order or patient or names or maps or baselines or flip or called or "
+    "calls or counted_once or told or share or margin_of or unless"
+)
+
 MUTANTS = [
     *of(
         "pipeline/evidence/comparison/answering.py",
@@ -37,7 +42,12 @@ MUTANTS = [
         ("{len(worse) - 1} more", "{len(worse)} more"),
         ("_without_margins(figures, alpha_of(plan.confidence))", "_without_margins(figures, alpha_of(0.95))"),
         ("if figure.margin is not None], pairs", "], pairs"),
-        tests=(ANSWERED, COMPARE),
+        tests=(
+            ANSWERED,
+            COMPARE,
+            "-k",
+            "margin or worse or worst or least or lost or tenth or figure or not_compared or confidence or too_much",
+        ),
     ),
     *of(
         "pipeline/evidence/comparison/compare.py",
@@ -81,7 +91,12 @@ MUTANTS = [
         ("if name in names[0] and name not in BASELINES]", "if name not in BASELINES]"),
         ("            if name not in known:\n", "            if False:\n"),
         ("        if metric not in known:\n", "        if False:\n"),
-        tests=(ANSWERED, COMPARE),
+        tests=(
+            ANSWERED,
+            COMPARE,
+            "-k",
+            ABOUT_STUDIES_AND_MAPS,
+        ),
     ),
     *of(
         "pipeline/evidence/comparison/differing.py",
@@ -108,7 +123,7 @@ MUTANTS = [
         ('if any(estimate.metric == "auroc" for estimate in b.classification):', "if False:"),
         ("    if a.masks_recipe != b.masks_recipe:\n", "    if False:\n"),
         ("return _RULE if a.results.overlap_rule != b.results.overlap_rule else None", "return None"),
-        tests=(ANSWERED, COMPARE),
+        tests=(ANSWERED, COMPARE, "-k", "named or yardstick or only_one_run_has or otherwise"),
     ),
     *of(
         "pipeline/evidence/comparison/figures.py",
@@ -139,7 +154,12 @@ MUTANTS = [
             "span = (None, None) if width is None else (-width, width)",
             "span = (None, None) if width is None else (-2 * width, 2 * width)",
         ),
-        tests=(ANSWERED, COMPARE),
+        tests=(
+            ANSWERED,
+            COMPARE,
+            "-k",
+            "margin or sign or bounds or mcnemars or distance or patient or lost or worsening or worst",
+        ),
     ),
     *of(
         "pipeline/evidence/comparison/flips.py",
@@ -154,7 +174,7 @@ MUTANTS = [
         ("return None if was_right == is_right else is_right", "return is_right"),
         ("was_right, is_right = set(before) == reference", "was_right, is_right = set(before) >= reference"),
         ("before=_named(before), after=_named(after)", "before=_named(after), after=_named(before)"),
-        tests=(ANSWERED, COMPARE),
+        tests=(ANSWERED, COMPARE, "-k", "flip or calls"),
     ),
     *of(
         "pipeline/evidence/comparison/paired_scores.py",
@@ -184,7 +204,12 @@ MUTANTS = [
             "return cls(of_a, of_b, (numbers, np.arange(len(of_b)))",
             "return cls(of_a, of_b, (np.arange(len(of_a)), np.arange(len(of_b)))",
         ),
-        tests=(ANSWERED, COMPARE),
+        tests=(
+            ANSWERED,
+            COMPARE,
+            "-k",
+            "order or mask or label or sign or once or patient or unit or not_compared or studies",
+        ),
     ),
     *of(
         "pipeline/evidence/comparison/pairing.py",
@@ -196,7 +221,7 @@ MUTANTS = [
         ("both_analysed = a[1] and b[1]", "both_analysed = a[1]"),
         ("if in_b.find(study) is None]", "if in_b.find(study) is not None]"),
         ("        if audit.study not in names:\n            return audit\n", ""),
-        tests=(ANSWERED, COMPARE),
+        tests=(ANSWERED, COMPARE, "-k", "label or analysed or counted or without or says"),
     ),
     *of(
         "pipeline/evidence/comparison/shifts.py",

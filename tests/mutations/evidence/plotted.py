@@ -71,7 +71,7 @@ MUTANTS = [
         ("or inside.max() <= outside.min():", "or inside.max() < outside.min():"),
         ("or inside.max() <= outside.min():", ":"),
         ("    if positive.all() or not positive.any():", "    if positive.all():"),
-        tests=(CALIBRATION,),
+        tests=(CALIBRATION, "-k", "not chance_alone"),
     ),
     *of(
         "pipeline/evidence/plotted/logistic.py",
@@ -90,7 +90,7 @@ MUTANTS = [
         ("(weight * chance * (1 - chance))", "(chance * (1 - chance))"),
         ("(weight * chance * (1 - chance))", "(weight * chance)"),
         ("    for _ in range(_STEPS):", "    for _ in range(3):"),
-        tests=(CALIBRATION,),
+        tests=(CALIBRATION, "-k", "not chance_alone"),
     ),
     *of(
         "pipeline/evidence/plotted/curves.py",

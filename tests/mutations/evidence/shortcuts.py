@@ -43,7 +43,6 @@ MUTANTS = [
         ("return (1 + reached) / (1 + flips)", "return reached / flips"),
         ("* 2.0 - 1.0", "* 2.0 - 0.9"),
         ("reached += int((signs @ effects >= observed).sum())", "reached = int((signs @ effects >= observed).sum())"),
-        ("(1.0, -1.0), repeat", "(1.0, 0.0), repeat"),
         tests=(RULE,),
     ),
     *of(

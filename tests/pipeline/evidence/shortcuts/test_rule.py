@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 from pipeline.evidence.shortcuts import BatterySettings, name_causes
 from pipeline.evidence.shortcuts.answers import area_under_curve
@@ -172,6 +172,12 @@ def test_as_many_ways_as_flips_are_all_gone_through():
 def test_drawn_flips_of_several_thousand_are_all_counted():
     """A sum of 0 is reached by more than half of the ways: more than one chunk of a thousand."""
     assert sign_flip_p(np.tile([1.0, -1.0], 8), 4000, 0) > 0.5
+
+
+def test_drawn_flips_of_effects_of_one_size_are_binomial():
+    """60 of 100 patients above 0: as many or more of 100 coins, 0.0284."""
+    effects = np.repeat([1.0, -1.0], [60, 40])
+    assert sign_flip_p(effects, 4000, 0) == pytest.approx(binom.sf(59, 100, 0.5), abs=0.009)
 
 
 def test_drawn_flips_show_no_more_than_their_number():
