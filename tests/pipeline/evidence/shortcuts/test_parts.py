@@ -86,12 +86,14 @@ def test_of_two_pieces_the_larger_is_the_body_and_its_holes_are_of_it():
     assert not parts.body[5:11, 21:31].any()
 
 
-def test_a_volumes_hole_that_is_open_at_its_end_is_closed_slice_by_slice():
-    x = np.zeros((1, 24, 24, 24), np.float32)
-    x[0, 5:19, 5:19] = 0.5
-    x[0, 9:15, 9:15] = 0.0
-    assert parts_of(x).body[9:15, 9:15, 12].all()
-    assert not parts_of(x).body[:3, :3].any()
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_volumes_hole_that_is_open_at_its_end_is_closed_slice_by_slice(axis):
+    x = np.zeros((24, 24, 24), np.float32)
+    x[5:19, 5:19] = 0.5
+    x[9:15, 9:15] = 0.0
+    body = np.moveaxis(parts_of(np.moveaxis(x, 2, axis)[None].copy()).body, axis, 2)
+    assert body[9:15, 9:15, 12].all()
+    assert not body[:3, :3].any()
 
 
 def test_a_bright_lesion_moves_no_level():
@@ -125,9 +127,9 @@ BORDER[4:-4, 4:-4] = False
 
 def test_quartiles_of_the_body_channel_by_channel():
     x = picture(channels=2)
-    x[1, 16:32, 16:48] = 0.9
+    x[1, 16:32, 16:48], x[1, 32:48, 16:48] = 0.9, 0.2
     levels = parts_of(x).body_levels
-    assert levels.low == pytest.approx([0.5, 0.5], abs=0.01)
+    assert levels.low == pytest.approx([0.5, 0.2], abs=0.01)
     assert levels.high == pytest.approx([0.5, 0.9], abs=0.01)
 
 
@@ -176,6 +178,45 @@ def test_marks_in_the_body_are_thin_and_deep_and_none_where_nobody_knows_the_les
     assert isinstance(blob, str) or not blob[29:35, 29:35].any(), "what is broad is no mark"
 
 
+def test_a_line_in_the_band_is_no_mark_of_the_body():
+    x = picture(
+        ((slice(48, 64), slice(16, 48)), 0.5), ((61, slice(24, 40)), 0.9), ((52, slice(24, 40)), 0.9), noise=0.005
+    )
+    marks = parts_of(x).body_marks
+    assert marks[52, 24:40].all()
+    assert not marks[60:].any()
+
+
+def test_the_soft_edge_of_a_body_is_none_of_its_levels():
+    """A ring of one voxel is almost a third of a body of 12 x 12, the next one a third of what is left."""
+    x = picture(body=0.0)
+    x[0, 26:38, 26:38] = 0.3
+    x[0, 27:37, 27:37] = 0.4
+    x[0, 28:36, 28:36] = 0.5
+    assert parts_of(x).body_levels.low[0] == pytest.approx(0.4)
+
+
+def test_a_line_that_is_hardly_brighter_is_no_mark_however_little_noise_there_is():
+    line = (slice(24, 40), 32)
+    assert not parts_of(picture((line, 0.55), noise=0.001)).body_marks.any()
+    assert parts_of(picture((line, 0.6), noise=0.001)).body_marks.any()
+
+
+def test_what_fills_the_box_that_a_mark_may_not_hold_is_none():
+    """Of 128 voxels the box's 14 are made 13, which have a middle: a square of 13 fills it, one of 12 does not."""
+    for size, is_mark in ((13, False), (12, True)):
+        x = np.zeros((1, 128, 128), np.float32)
+        x[0, 32:96, 32:96] = 0.5
+        x[0, 58 : 58 + size, 58 : 58 + size] = 0.9
+        assert parts_of(x).body_marks.any() == is_mark
+
+
+def test_in_two_slices_a_mark_may_lie():
+    """Both are the last of their axis, and neither is the picture's end."""
+    x = np.repeat(picture(((slice(6, 9), slice(6, 9)), 0.9))[..., None], 2, axis=-1)
+    assert parts_of(x).air_marks[7, 7].all()
+
+
 def test_a_body_full_of_thin_bright_things_has_anatomy_and_no_marks():
     lines = [((slice(20, 44), column), 0.9) for column in range(20, 44, 4)]
     assert parts_of(picture(*lines)).body_marks == ANATOMY
@@ -185,7 +226,7 @@ def test_a_corner_of_air_is_no_outside():
     """Less than a hundredth of the picture: the whole of it is body, whose dark middle has set the threshold."""
     x = np.full((1, 64, 64), 0.5, np.float32)
     x[0, 26:38, 26:38] = 0
-    x[0, :5, :5] = 0
+    x[0, :6, :6] = 0
     parts = parts_of(x)
     assert parts.body.all()
     assert parts.centre is None
@@ -304,7 +345,7 @@ def moved(own_centre, donor_centre, x=None):
 
 def test_a_shift_is_rounded_mirrors_what_is_missing_and_goes_no_further_than_the_field():
     image = np.arange(256.0).reshape(SHAPE)
-    shifted = moved((8.0, 8.0), (6.3, 8.4))  # two up, and none to the right
+    shifted = moved((8.0, 8.0), (5.8, 8.4))  # two up, and none to the right
     np.testing.assert_array_equal(shifted[0, :14], image[2:])
     np.testing.assert_array_equal(shifted[0, 14:], image[[15, 14]])
     assert moved((0.0, 0.0), (16.0, 0.0)) == "the bodies lie too far apart"
