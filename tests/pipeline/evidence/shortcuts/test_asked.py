@@ -198,7 +198,7 @@ def test_only_in_the_body_of_a_positive_an_unknown_lesion_bars_a_region(monkeypa
 # The lesion's own experiments.
 
 FOUND = region(slice(7, 9), slice(7, 9))
-MARK = region(slice(7, 9), 11)
+MARK = region(slice(7, 13), 11)
 
 
 def lesion_of(study, monkeypatch, donor=None, painter=None):

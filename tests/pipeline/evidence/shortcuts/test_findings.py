@@ -281,13 +281,17 @@ def test_as_many_studies_as_the_configuration_says_may_be_chosen_and_unlabelled_
 def test_answers_that_stay_are_counted_and_a_score_that_moves_by_the_share_is_moved():
     rows = [*rows_of(NOTHING), *lesion_rows(5.0)[:3], *lesion_rows(0.1)[3:]]
     assert answer_of(rows=rows).reason.startswith("7 of 10 positive answers stayed without the lesion")
-    below = [row.model_copy(update={"plain": row.plain - 9, "changed": row.changed - 9, "control": row.control - 9})
-             for row in [*rows_of(NOTHING), *lesion_rows(0.0)]]  # fmt: skip
-    exactly = [
-        row if row.test != "lesion" else row.model_copy(update={"control": 0.75, "changed": 0.0}) for row in below
-    ]
-    exactly = [
-        row if row.test == "lesion" else row.model_copy(update={"plain": -2.5 if row.positive else -7.5})
-        for row in exactly
-    ]
-    assert answer_of(rows=exactly).answer == "MET", "0.75 of 5 is 15 %"
+    moved = [*rows_of(NOTHING), *(row.model_copy(update={"control": 0.75, "changed": 0.0}) for row in lesion_rows(0.0))]
+    silent = [row.model_copy(update={"plain": -2.5 if row.positive else -7.5}) for row in moved]
+    own = findings_of(rows=silent)
+    assert (own.labels[0].finding.gap, own.labels[0].finding.lesion.effect) == (5, 0.15)
+    assert own.checks[0].answer == "MET"
+
+
+def test_a_large_effect_that_few_patients_cannot_show_leaves_it_open():
+    """Six patients: 1/64 times seven tests is above 5 %, though nobody differs from anybody."""
+    rows = tuple(rows_of({**NOTHING, "border": 0.2}, n=6))
+    labels = (LabelRows(label="lesion", studies=STUDIES[:6], rows=rows),)
+    (check,) = shortcut_findings(ShortcutRows(seed=0, labels=labels), CONFIG, STUDIES[:6]).checks
+    assert check.answer == "INCONCLUSIVE"
+    assert "could have been found" in check.reason
