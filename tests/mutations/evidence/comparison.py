@@ -11,7 +11,7 @@ ABOUT_MARGINS = (
 )
 ABOUT_STUDIES_AND_MAPS = (
     "label or nothing or numbers or only_one or order or patient or names or maps or baselines or flip or called or "
-    "calls or counted_once or told or share or margin_of or unless"
+    "calls or counted_once or told or share or margin_of or unless or confidence or otherwise"
 )
 
 MUTANTS = [

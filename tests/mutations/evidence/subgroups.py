@@ -15,7 +15,6 @@ MUTANTS = [
             "for column, groups in _columns(positive).items()}",
         ),
         ("for group in (groups if len(groups) > 2 else", "for group in (groups if len(groups) > 1 else"),
-        ("columns[column] = columns.get(column, {}) | groups", "columns[column] = groups"),
         ("dict(sorted(groups.items())) for column", "groups for column"),
         ("for name, own in groups.items() if name != group])", "for name, own in groups.items()])"),
         ("shared = len(np.intersect1d(first.patient, second.patient))", "shared = 0"),
