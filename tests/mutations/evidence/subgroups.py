@@ -44,7 +44,7 @@ MUTANTS = [
         ("area_difference(first, second, confidence=confidence, draws", "area_difference(first, second, draws"),
         ('"family": len(p_values)', '"family": len(differences)'),
         ("adjusted = iter(holm(p_values))", "adjusted = iter(p_values)"),
-        tests=(GROUPS, ANSWERS),
+        tests=(GROUPS, ANSWERS, "-k", "not seldom and not fishers and not rounding and not many_kinds and not count_of"),
     ),
     *of(
         "pipeline/evidence/groups/answer_differences.py",
