@@ -4,6 +4,7 @@ from tests.mutants import of
 
 GROUPS = "tests/pipeline/evidence/cohort/test_group_differences.py"
 ANSWERS = "tests/pipeline/evidence/cohort/test_answer_differences.py"
+FAST = "not seldom and not fishers and not rounding and not many_kinds and not count_of"
 EVERY_PYTHON = "tests/pipeline/evidence/test_every_python_sums_alike.py"
 
 MUTANTS = [
@@ -44,7 +45,7 @@ MUTANTS = [
         ("area_difference(first, second, confidence=confidence, draws", "area_difference(first, second, draws"),
         ('"family": len(p_values)', '"family": len(differences)'),
         ("adjusted = iter(holm(p_values))", "adjusted = iter(p_values)"),
-        tests=(GROUPS, ANSWERS, "-k", "not seldom and not fishers and not rounding and not many_kinds and not count_of"),
+        tests=(GROUPS, ANSWERS, "-k", FAST),
     ),
     *of(
         "pipeline/evidence/groups/answer_differences.py",
