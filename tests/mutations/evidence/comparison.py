@@ -6,12 +6,10 @@ COMPARE = "tests/pipeline/evidence/comparison/test_compare.py"
 ANSWERED = "tests/pipeline/evidence/comparison/test_answering.py"
 SHIFTS = "tests/pipeline/evidence/comparison/test_shifts.py"
 
-ABOUT_MARGINS = (
-    "margin or leaves or worse or worst or least or lost or tenth or figure or not_compared or confidence or too_much"
-)
+ABOUT_MARGINS = "margin or leaves or share_that or worse or worst or least or lost or tenth or figure or not_compared or confidence or too_much"
 ABOUT_STUDIES_AND_MAPS = (
     "label or nothing or numbers or only_one or order or patient or names or maps or baselines or flip or called or "
-    "calls or counted_once or told or share or margin_of or unless or confidence or otherwise"
+    "calls or counted_once or told or share or margin_of or unless or confidence or otherwise or not_compared"
 )
 
 MUTANTS = [
@@ -32,7 +30,8 @@ MUTANTS = [
         ("lost = len(pairs.only_in_a) + len(pairs.changed)", "lost = len(pairs.only_in_b) + len(pairs.changed)"),
         ("every = len(pairs.asked) + lost", "every = len(pairs.paired) + lost"),
         ("every = len(pairs.asked) + lost", "every = len(pairs.asked)"),
-        ("if lost > plan.missing_at_most * every:", "if lost >= plan.missing_at_most * every:"),
+        ("every + _ROUNDING:", "every - _ROUNDING:"),
+        ("every + _ROUNDING:", "every:"),
         (
             "judged[max(range(len(judged)), key=lambda number: p_met",
             "judged[min(range(len(judged)), key=lambda number: p_met",

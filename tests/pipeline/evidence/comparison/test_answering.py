@@ -86,6 +86,13 @@ def test_a_tenth_of_the_studies_may_be_lost_and_failed_ones_are_not_lost():
     assert change_of(before, kept[:-1], margins={"iou": 0.3}).answer == "not shown"
 
 
+def test_a_share_that_is_rounded_down_loses_no_study():
+    """0.58 x 50 is 28.999999999999996: 29 of 50 may be lost."""
+    before = scored([0.6] * 50)
+    assert change_of(before, before[:21], margins={"iou": 0.3}, missing_at_most=0.58).answer == "not worse"
+    assert change_of(before, before[:20], margins={"iou": 0.3}, missing_at_most=0.58).answer == "not shown"
+
+
 def test_lost_scores_count_as_the_worst_in_a_margin():
     before = scored([0.6] * 60)
     lost = [lose(audit) if number < 9 else audit for number, audit in enumerate(before)]
