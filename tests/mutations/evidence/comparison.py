@@ -6,7 +6,10 @@ COMPARE = "tests/pipeline/evidence/comparison/test_compare.py"
 ANSWERED = "tests/pipeline/evidence/comparison/test_answering.py"
 SHIFTS = "tests/pipeline/evidence/comparison/test_shifts.py"
 
-ABOUT_MARGINS = "margin or leaves or share_that or worse or worst or least or lost or tenth or figure or not_compared or confidence or too_much"
+ABOUT_MARGINS = (
+    "margin or leaves or share_that or worse or worst or least or lost or tenth or figure or not_compared or "
+    "confidence or too_much"
+)
 ABOUT_STUDIES_AND_MAPS = (
     "label or nothing or numbers or only_one or order or patient or names or maps or baselines or flip or called or "
     "calls or counted_once or told or share or margin_of or unless or confidence or otherwise or not_compared"
