@@ -85,8 +85,6 @@ MUTANTS = [
     ),
     *of(
         "pipeline/evidence/within_reach.py",
-        ("min(int(reach / step), size - 1)", "min(round(reach / step), size - 1)"),
-        ("min(int(reach / step), size - 1)", "int(reach / step)"),
         ("left = reach**2 - sum(", "left = reach - sum("),
         ("lines[min(int(left**0.5 / spacing[-1]), far[-1])]", "lines[far[-1]]"),
         ("        grown[..., cells:] |= part[..., :-cells]\n", ""),

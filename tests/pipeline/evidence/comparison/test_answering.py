@@ -150,6 +150,12 @@ def test_a_reference_that_says_nothing_found_is_another_where_both_models_have_t
     assert compare_runs(run_of(said), run_of(silent, model=otherwise)).change.studies.paired == 1
 
 
+def test_that_nothing_is_there_needs_no_map():
+    healthy = study(9, reference=("none",), predicted=("none",), masks=1)
+    part = figure(compare_runs(*[run_of([*scored([0.6] * 4), healthy])] * 2), "iou")
+    assert (part.estimate.studies, part.estimate.missing_studies) == (4, 0)
+
+
 def test_labels_of_one_model_alone_make_no_study_another():
     more = MODEL.model_copy(update={"labels": ("none", "nodule", "oedema")})
     other = called([1, 1], reference=("nodule", "oedema"))
