@@ -6,8 +6,8 @@ TESTS = "tests/pipeline/evidence/plotted"
 CALIBRATION, CURVES, FROC = f"{TESTS}/test_calibration.py", f"{TESTS}/test_curves.py", f"{TESTS}/test_froc.py"
 LABELS, SHARES, AVOIDED = f"{TESTS}/test_label_plots.py", f"{TESTS}/test_region_shares.py", f"{TESTS}/test_avoided.py"
 KINDS = "tests/pipeline/conclusions/test_whereabouts.py"
-EQUIVALENT = "tests/pipeline/conclusions/test_equivalent_maps.py"
-TUNED = "tests/pipeline/conclusions/test_who_tunes.py"
+EQUIVALENT = "tests/pipeline/evidence/test_equivalent_maps.py"
+TUNED = "tests/pipeline/evidence/localisation/test_tuning.py"
 
 MUTANTS = [
     *of(
@@ -276,6 +276,6 @@ MUTANTS = [
             "for label in config.model.labels if label != config.model.negative_label]",
             "for label in config.model.labels]",
         ),
-        tests=(TUNED,),
+        tests=(TUNED, "-k", "patients"),
     ),
 ]
