@@ -124,12 +124,14 @@ def test_means_are_those_of_scikit_learn():
 
 
 def test_the_errors_interval_is_that_of_a_mean_where_all_is_one_bin():
-    """Gaps of +-.5 of 200 patients: a mean of 0 that drawn cohorts miss by at most 1.96 x .5 / sqrt(200) = .0693."""
-    rated = rated_of([0.5] * 200, [0, 1] * 100, [2.0] * 200)
+    """Gaps of .5 in a quarter of 200 patients and of -.5 in the others: .25 +- 1.96 x .433 / sqrt(200), or .060."""
+    rated = rated_of([0.5] * 200, [0, 0, 0, 1] * 50, [2.0] * 200)
     error = calibration_of(rated, np.arange(200), Bootstrap(4000, 0)).error
-    assert error.value == pytest.approx(0)
-    assert error.described.low == 0, "no error is below 0"
-    assert error.described.high == pytest.approx(1.96 * 0.5 / 200**0.5, rel=0.06)
+    assert error.value == pytest.approx(0.25)
+    assert error.described.high - 0.25 == pytest.approx(1.96 * 0.433 / 200**0.5, rel=0.06)
+    assert error.described.low == pytest.approx(0.5 - error.described.high)
+    balanced = rated_of([0.5] * 200, [0, 1] * 100)
+    assert calibration_of(balanced, np.arange(200), BOOTSTRAP).error.described.low == 0, "no error is below 0"
 
 
 def test_no_error_is_above_1():
