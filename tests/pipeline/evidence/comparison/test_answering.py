@@ -99,6 +99,14 @@ def test_lost_scores_count_as_the_worst_in_a_margin():
     assert change_of(before, lost, margins={"iou": 0.2}, missing_at_most=1).answer == "not shown"
 
 
+def test_the_plan_says_how_many_scores_a_margin_may_lack():
+    """Eight of 60 are lost, 13 %: with the worst value in them the margin of 0.3 still holds."""
+    before = scored([0.6] * 60)
+    lost = [lose(audit) if number < 8 else audit for number, audit in enumerate(before)]
+    answers = [change_of(before, lost, margins={"iou": 0.3}, missing_at_most=share).answer for share in (0.1, 0.2)]
+    assert answers == ["not shown", "not worse"]
+
+
 def test_a_margin_without_any_score_is_not_evaluated():
     nothing = scored(["unreadable"] * 8)
     change = change_of(nothing, nothing, margins={"iou": 0.2})

@@ -123,6 +123,13 @@ def test_of_a_label_its_own_references_calls_probabilities_and_units_count():
     assert only.calibration.error.group is None
 
 
+def test_a_map_of_a_label_that_is_not_there_is_told_in_its_own_cell():
+    """Somebody marked what the reference does not name: the false alarm's map has a mask to be held against."""
+    alarms = [hit(n, float(n), reference=()) for n in range(2)]
+    (plots,) = plots_of([*alarms, hit(5, 1.0)])
+    assert [cell.hit_rate and cell.hit_rate.value for cell in plots.cells] == [1.0, None, 0.5, None]
+
+
 def test_patients_and_medians_by_hand():
     rows = [study(n, probability=p, patient=f"P-{min(n, 2)}") for n, p in enumerate([0.6, 0.7, 0.95, 0.96])]
     healthy = [study(10 + n, reference=(), predicted=(), probability=0.3) for n in range(3)]
