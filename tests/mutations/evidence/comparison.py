@@ -179,7 +179,7 @@ MUTANTS = [
         ("return None if was_right == is_right else is_right", "return is_right"),
         ("was_right, is_right = set(before) == reference", "was_right, is_right = set(before) >= reference"),
         ("before=_named(before), after=_named(after)", "before=_named(after), after=_named(before)"),
-        tests=(ANSWERED, COMPARE, "-k", "flip or calls"),
+        tests=(ANSWERED, COMPARE, "-k", "flip or calls or other_labels"),
     ),
     *of(
         "pipeline/evidence/comparison/paired_scores.py",
