@@ -259,8 +259,8 @@ MUTANTS = [
         "pipeline/conclusions/equivalent_maps.py",
         ("                if entry.map is not None\n            }", "            }"),
         (
-            "(map_name(entry, at_layers), entry.target): map_key(entry)",
-            '(map_name(entry, at_layers), ""): map_key(entry)',
+            "(map_name(entry, at_layers), entry.target): maps",
+            '(map_name(entry, at_layers), ""): maps',
         ),
         ("map_name(place, at_layers) for place in mapped", "map_name(place, ()) for place in mapped"),
         ("for entry in audit.map_scores if entry.map is not None)\n", "for entry in audit.map_scores)\n"),

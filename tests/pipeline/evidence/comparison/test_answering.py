@@ -207,6 +207,17 @@ def test_a_patient_who_lacks_a_score_has_no_sign():
     assert (turned.worsened, turned.tied, turned.estimate.undefined) == (1, 1, {"unreadable": 1})
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_unit_that_one_run_lacks_is_missing_wherever_it_stands(place):
+    both = [scored([0.2, 0.4, 0.6]), scored([0.3, 0.5, 0.7])]
+    for short in (0, 1):
+        runs = [list(run) for run in both]
+        runs[short][place] = runs[short][place].model_copy(update={"map_scores": (), "masks": 0})
+        part = figure(compare_runs(*map(run_of, runs)), "iou")
+        assert (part.estimate.studies, part.estimate.missing_studies) == (2, 1)
+        assert part.estimate.value == pytest.approx(0.1)
+
+
 def test_a_mask_that_is_there_in_one_run_alone_is_nothing_to_compare():
     marked, unmarked = scored([0.6] * 4), scored([0.6, 0.6, 0.6, "no_mask"])
     for a, b in ((marked, unmarked), (unmarked, marked)):
