@@ -262,6 +262,11 @@ def test_studies_without_a_reference_are_no_part_of_an_auroc():
         by_name(answer_differences(rows, ["a"], 0.95)) for rows in ([*two_sites()], [*two_sites(), *unknown])
     )
     assert more[("auroc", "site=A")] == plain[("auroc", "site=A")]
+    elsewhere = [audit.model_copy(update={"strata": {"site": "C"}}) for audit in unknown]
+    groups = [
+        part.group for part in answer_differences([*two_sites(), *elsewhere], ["a"], 0.95) if part.metric == "auroc"
+    ]
+    assert groups == ["site=A"], "a site of which nobody knows the truth is no group"
 
 
 def test_patients_weigh_alike_in_an_auroc_and_five_of_a_class_are_enough():
@@ -281,6 +286,7 @@ def test_patients_weigh_alike_in_an_auroc_and_five_of_a_class_are_enough():
     part = by_name(answer_differences(audits, ["a"], 0.95))[("auroc", "site=A")]
     assert part.own == pytest.approx(1 - (2 / 3) / 5 / 5)
     assert (part.rest, part.patients, part.patients_rest, part.shared) == (1.0, 10, 10, 0)
+    assert part.value == pytest.approx(-(2 / 3) / 5 / 5)
     few = by_name(answer_differences([audit for audit in audits if audit.study != "s104"], ["a"], 0.95))
     assert few[("auroc", "site=A")].value is None
     turned = [

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.evidence.comparison.compare import ComparisonPlan, compare_runs
+from pipeline.evidence.comparison.pairing import renamed
 from pipeline.evidence.metrics.registry import METRICS
 from pipeline.findings.facts import MethodFacts
 from tests.pipeline.evidence.comparison.pairs import FACTS, called, run_of, scored
@@ -183,6 +184,11 @@ def test_a_study_that_only_one_run_analysed_is_not_analysed_and_not_changed():
         }  # fmt: skip
         part = figure(compare_runs(run_of(a), run_of(b)), "sensitivity")
         assert (part.estimate.studies, part.estimate.missing_studies) == (3, 1), "whichever run lost it"
+
+
+def test_a_study_without_a_new_name_keeps_its_own():
+    records = renamed(run_of(scored([0.6] * 2)), {"S-1": ("T-1", "Q-1")})
+    assert [(audit.study, audit.patient) for audit in records.audits] == [("S-0", "P-0"), ("T-1", "Q-1")]
 
 
 def test_calls_are_counted_by_patient_in_whatever_order_runs_list_them():
