@@ -45,6 +45,11 @@ def test_one_a_patient():
     assert len({int(study[2:]) // 3 for study in picked}) == len(picked) == 8
 
 
+def test_of_a_patient_the_first_study_in_the_drawn_order_is_taken():
+    apart, together = ([source(n, ("lesion",), patient=who and n) for n in range(10)] for who in (1, 0))
+    assert chosen(together, 4) == chosen(apart, 10)[:1]
+
+
 def test_labels_have_their_turn():
     rare = [source(number, ("benign",)) for number in range(2)]
     frequent = [source(number, ("malignant",)) for number in range(10, 60)]
