@@ -23,12 +23,11 @@ def equivalent_maps(
 
     def studies() -> Iterator[StudyMaps]:
         for audit, maps in maps_by_study(folder, audits):
-            keys = {
-                (map_name(entry, at_layers), entry.target): map_key(entry)
+            yield {
+                (map_name(entry, at_layers), entry.target): maps[map_key(entry)]
                 for entry in audit.map_scores
                 if entry.map is not None
             }
-            yield {name: maps[key] for name, key in keys.items() if key in maps}
 
     return equivalent_methods(names, studies())
 

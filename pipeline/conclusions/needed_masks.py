@@ -29,8 +29,6 @@ def with_overlap(
 
 def _overlap(own: LabelShortcuts, by_study: dict[str, StudyAudit], metrics: Sequence[str]) -> Iterable[NeedOverlap]:
     groups = [[by_study[study] for study in studies if study in by_study] for studies in (own.needed, own.not_needed)]
-    if not any(groups):
-        return
     layered = methods_at_layers([*groups[0], *groups[1]])
     names = dict.fromkeys(
         map_name(entry, layered)

@@ -4,12 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from tests.mutants import Mutant
 from tests.mutations import (
-    answers,
     cam,
-    cohort,
     columns,
-    evidence,
-    exact_rule,
     experiments,
     faithfulness,
     geometry,
@@ -19,13 +15,29 @@ from tests.mutations import (
     runs,
     verify,
 )
+from tests.mutations.evidence import (
+    answers,
+    cohort,
+    comparison,
+    exact_rule,
+    metrics,
+    places,
+    plotted,
+    shortcuts,
+    subgroups,
+)
 
 __all__ = ["GROUPS"]
 
 GROUPS: Mapping[str, Sequence[Mutant]] = {
     "cam": cam.MUTANTS,
     "geometry": geometry.MUTANTS,
-    "evidence": [*evidence.MUTANTS, *exact_rule.MUTANTS, *cohort.MUTANTS, *answers.MUTANTS],
+    "evidence": [*metrics.MUTANTS, *exact_rule.MUTANTS, *cohort.MUTANTS, *answers.MUTANTS],
+    "comparison": comparison.MUTANTS,
+    "subgroups": subgroups.MUTANTS,
+    "places": places.MUTANTS,
+    "plotted": plotted.MUTANTS,
+    "shortcuts": shortcuts.MUTANTS,
     "columns": columns.MUTANTS,
     "experiments": experiments.MUTANTS,
     "faithfulness": faithfulness.MUTANTS,

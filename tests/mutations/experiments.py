@@ -14,6 +14,7 @@ OTHERWISE, ITEMS = (
     "tests/pipeline/experiments/test_stability.py",
     "tests/pipeline/conclusions/test_reporting_items.py",
 )
+CHOSEN, RESCORED = "tests/pipeline/experiments/test_choosing.py", "tests/pipeline/experiments/test_rescoring.py"
 COSTS = "tests/pipeline/checks/test_estimate.py"
 
 MUTANTS = [
@@ -127,6 +128,50 @@ MUTANTS = [
         ("areas[1 + RANDOM_ORDERS] if own is not None", "areas[0] if own is not None"),
         ("whole * count + halves[:, axis] // factor", "whole * count + halves[:, axis]"),
         tests=(FINER,),
+    ),
+    *of(
+        "pipeline/experiments/choosing.py",
+        (
+            "for label in config.model.labels if label != config.model.negative_label]",
+            "for label in config.model.labels]",
+        ),
+        ("named = listed if listed is not None else [", "named = listed or ["),
+        ("named = listed if listed is not None else [mask.label for mask in source.row.masks]", "named = listed or ()"),
+        (
+            "next((label for label in findings if label in named), None)",
+            "next((label for label in named if label in findings), None)",
+        ),
+        ("digest_of([config.run.seed, study.name])", "study.name"),
+        ("[with_finding, [without]] if given.prefers_findings", "[with_finding, [without]] if True"),
+        ("[with_finding, [without]] if given.prefers_findings", "[with_finding, [without]] if False"),
+        ("[[*with_finding, without]]", "[with_finding]"),
+        ("if study is not None and len(chosen) < given.studies:", "if study is not None:"),
+        ("        if study.patient not in chosen:\n", "        if True:\n"),
+        ("_Study(source.study, source.patient)", "_Study(source.study, source.study)"),
+        tests=(CHOSEN,),
+    ),
+    *of(
+        "pipeline/experiments/rescoring.py",
+        ("returned_by(auditor, x) if model.segmentation else None", "None"),
+        ('regression=model.kind == "regression"', "regression=False"),
+        ("adapted(network, model.output_name, model.kind)", "adapted(network, None, model.kind)"),
+        tests=(RESCORED,),
+    ),
+    *of(
+        "pipeline/conclusions/needed_masks.py",
+        ("for study in (*own.needed, *own.not_needed)}", "for study in own.needed}"),
+        ("if entry.target == own.label and entry.method not in BASELINES", "if entry.method not in BASELINES"),
+        ("if entry.target == own.label and entry.method not in BASELINES", "if entry.target == own.label"),
+        ('(entry.target, entry.target_role) == (label, "reference")', "entry.target == label"),
+        ('(label, "reference") and map_name(entry, layered) == name', '(label, "reference")'),
+        ("if score.name == metric and score.value is not None", "if score.value is not None"),
+        ("means.append(float(np.mean(values)))", "means.append(values[0])"),
+        ("needed_studies=len(means[0])", "needed_studies=len(groups[0])"),
+        ("not_needed_studies=len(means[1])", "not_needed_studies=len(groups[1])"),
+        ("for studies in (own.needed, own.not_needed)]", "for studies in (own.not_needed, own.needed)]"),
+        ("float(np.mean(values)) if values else None", "float(np.median(values)) if values else None"),
+        ("methods_at_layers([*groups[0], *groups[1]])", "frozenset[str]()"),
+        tests=(FINDINGS,),
     ),
     *of(
         "pipeline/checks/experiment_cost.py",

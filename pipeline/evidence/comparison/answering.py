@@ -1,7 +1,7 @@
 """What all figures of a comparison come to: whether b is not worse, worse, or neither was shown."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from pipeline.evidence.comparison.pairing import StudyPairs
 from pipeline.evidence.exact.claims import alpha_of, reaches
@@ -9,6 +9,9 @@ from pipeline.evidence.exact.families import holm, judge_p_values
 from pipeline.findings.context.changes import ChangeAnswer, FigureChange
 
 __all__ = ["answered"]
+
+_ROUNDING: Final = 1e-9
+"""Studies: as many as may be missing are not too many because of how their share is rounded."""
 
 
 class _Plan(Protocol):
@@ -53,7 +56,7 @@ def _by_margins(judged: Sequence[FigureChange], pairs: StudyPairs, plan: _Plan) 
         return "worse", f"{_named(figure)} is worse by more than {figure.margin:g}"
     lost = len(pairs.only_in_a) + len(pairs.changed)
     every = len(pairs.asked) + lost
-    if lost > plan.missing_at_most * every:
+    if lost > plan.missing_at_most * every + _ROUNDING:
         many = f"{lost} of the {every} studies of the first run are not in the second with the same files and labels"
         return "not shown", f"{many}, more than the {100 * plan.missing_at_most:g} % that may be missing"
     if family.decision != "MET":

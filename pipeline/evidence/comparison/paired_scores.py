@@ -161,4 +161,4 @@ def _said(
     values[there], codes[there] = np.where(scored.codes == 0, scored.values, np.nan), scored.codes
     numbers = np.array([reasons.index(reason) for reason in units.reasons], dtype=np.intp)
     outside = np.array([is_outside(reason, positive=True) for reason in units.reasons], dtype=bool)
-    return values, numbers[codes], outside[codes] & there
+    return values, numbers[codes], outside[codes]

@@ -56,9 +56,8 @@ def group_differences(
 
 def _columns(units: UnitTable) -> dict[str, dict[str, UnitTable]]:
     """Group the units by label (the column ''), and by each column that describes them."""
-    columns: dict[str, dict[str, UnitTable]] = {"": {f"label={label}": part for label, part in units.targets().items()}}
-    for column, groups in units.groups().items():
-        columns[column] = columns.get(column, {}) | groups
+    labels = {f"label={label}": part for label, part in units.targets().items()}
+    columns = {"": labels, **units.groups()}  # a manifest's columns have names
     return {column: dict(sorted(groups.items())) for column, groups in columns.items()}
 
 

@@ -25,7 +25,7 @@ def choose_donors(studies: Sequence[BatteryStudy], seed: int) -> tuple[Donors, .
     return tuple(
         Donors(
             _next(studies, number, of_label[not study.positive], ranks[number]),
-            _next(studies, number, of_label[study.positive], ranks[number] + 1),
+            _next(studies, number, of_label[study.positive], ranks[number]),
         )
         for number, study in enumerate(studies)
     )

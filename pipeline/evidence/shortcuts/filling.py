@@ -42,7 +42,7 @@ def move(region: Region, allowed: Region, image: Image, rng: np.random.Generator
     where, moved = np.zeros_like(region), np.zeros_like(region)
     for number in largest:
         voxels = np.argwhere(pieces.numbers == number)
-        around = _ring(voxels, region.shape) & free
+        around = _widened(voxels, region.shape) & free
         level = float(np.median(image[around])) if around.any() else float(np.median(image[voxels_at(voxels)]))
         places = _places(voxels, free, rng)
         if not places and int(free.sum()) < len(voxels):
@@ -60,13 +60,14 @@ def voxels_at(voxels: NDArray[np.intp]) -> tuple[NDArray[np.intp], ...]:
     return tuple(voxels.T)
 
 
-def _ring(voxels: NDArray[np.intp], shape: tuple[int, ...]) -> Region:
+def _widened(voxels: NDArray[np.intp], shape: tuple[int, ...]) -> Region:
+    """Return a piece with what lies within two voxels of it."""
     piece = np.zeros(shape, bool)
     piece[voxels_at(voxels)] = True
     box = tuple(
         slice(max(0, int(low) - 3), int(high) + 4) for low, high in zip(voxels.min(0), voxels.max(0), strict=True)
     )
-    piece[box] = binary_dilation(piece[box], np.ones((5,) * len(shape), bool)) & ~piece[box]
+    piece[box] = binary_dilation(piece[box], np.ones((5,) * len(shape), bool))
     return piece
 
 

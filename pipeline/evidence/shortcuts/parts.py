@@ -124,7 +124,7 @@ def grown(region: Region, units: float, ruler: Ruler) -> Region:
     if not region.any():
         return region.copy()
     steps = tuple(1 / step for step in ruler.steps)
-    return np.asarray(region | (distance_transform(~region, anisotropy=steps) <= units))
+    return np.asarray(distance_transform(~region, anisotropy=steps) <= units)
 
 
 def _band(shape: tuple[int, ...], ruler: Ruler) -> Region:

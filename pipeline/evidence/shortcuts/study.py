@@ -105,4 +105,4 @@ class Ruler:
 
     def count(self, units: float) -> int:
         """Return how many voxels a thin thing of so many units has at least: it grows with its length, not its area."""
-        return max(1, round(units * max(1.0, max(self.steps))))
+        return max(1, round(units * max(self.steps)))

@@ -86,3 +86,24 @@ def test_wrong_answers_are_told_by_kind_the_most_frequent_first():
         ((), ("nodule",), 1, ("alarm",)),
         (("nodule",), ("mass",), 1, ("swap",)),
     ]
+
+
+def test_labels_are_a_set_and_what_nobody_knows_comes_last_and_is_not_wrong():
+    audits = [
+        audit("a", reference=("mass", "nodule"), predicted=("nodule", "mass")),
+        audit("b", reference=None, predicted=()),
+        audit("c", reference=(), predicted=("nodule", "mass", "nodule")),
+        audit("d", reference=("nodule",), predicted=("nodule",), patient="p"),
+        audit("e", reference=("nodule",), predicted=("nodule",), patient="p"),
+        StudyAudit(
+            study="f", patient="f", source_sha256="", status="failed", reason="unreadable", reference=("nodule",)
+        ),
+    ]
+    kinds = AnswerKinds.of(audits)
+    assert [(count.reference, count.answered, count.studies, count.patients) for count in kinds.counts()] == [
+        (("nodule",), ("nodule",), 2, 1),
+        ((), ("mass", "nodule"), 1, 1),
+        (("mass", "nodule"), ("mass", "nodule"), 1, 1),
+        (None, (), 1, 1),
+    ]
+    assert [kind.studies for kind in kinds.wrong()] == [("c",)]

@@ -167,6 +167,12 @@ def test_an_image_scaled_to_both_sides_of_zero_has_a_body():
     np.testing.assert_array_equal(bright_piece(np.where(box, np.float32(1), np.float32(-1))), box[0])
 
 
+def test_where_there_is_no_body_all_is_outside():
+    own = grid((12, 10), (1.0, 1.0))
+    numbers = ShownBody(np.ones((1, 12, 10), np.float32), own).numbers_on(own, (2, 3), NAMES)
+    np.testing.assert_array_equal(numbers, np.full((6, 4), NAMES.index("outside")))
+
+
 def test_a_small_body_far_from_the_borders_is_outlined_as_in_its_box():
     own = grid((64, 64, 64), (1.0, 1.0, 2.0))
     x = np.zeros(own.shape, np.float32)

@@ -59,6 +59,45 @@ def test_a_planted_peak_is_found_where_it_is(index, region):
     assert found.value == 3.0
 
 
+@pytest.mark.parametrize(
+    ("index", "region"),
+    [((3, 80), "border"), ((4, 80), "outside"), ((195, 80), "outside"), ((196, 80), "border"),
+     ((10, 2), "border"), ((10, 3), "outside"), ((10, 156), "outside"), ((10, 157), "border")],
+)  # fmt: skip
+def test_the_border_is_two_hundredths_of_each_axis_rounded_down(index, region):
+    """Of 200 rows 4 at either end, of 160 columns 3 (3.2)."""
+    geometry, image = picture()
+    assert peak(geometry, image, index).region == region
+
+
+def test_the_border_is_rounded_down_also_from_above_a_half():
+    """Of 190 rows 3.8 are 3."""
+    geometry = Geometry((190, 160), np.eye(4))
+    image = disc(geometry.shape, (95, 80), 60).astype(np.float32)
+    assert peak(geometry, image, (3, 80)).region == "outside"
+
+
+def test_beside_a_lesion_the_region_of_the_body_is_told_too():
+    geometry, image = picture()
+    at_lesion = peak(geometry, image, (100, 80), disc(geometry.shape, (100, 80), 4))
+    assert (at_lesion.region, at_lesion.body_region) == ("lesion", "body")
+
+
+def test_a_tolerance_in_mm_says_nothing_of_a_picture_without_a_size():
+    geometry, image = picture()
+    pixels = Geometry(geometry.shape, geometry.affine, scaled=False)
+    mask = disc(geometry.shape, (100, 80), 4)
+    assert [peak(grid, image, (107, 80), mask).region for grid in (geometry, pixels)] == ["near", "body"]
+
+
+def test_where_nobody_can_tell_the_region_there_is_no_peak():
+    geometry, _ = picture()
+    field = np.zeros(geometry.shape, np.float32)
+    field[100, 80] = 1
+    heatmap = Heatmap(field, geometry, np.ones(geometry.shape, bool), "gradcam", "l", "nodule")
+    assert peak_of(evidence_of(heatmap, OverlapConfig()), lambda _: None, None) is None
+
+
 def test_without_a_mask_a_peak_is_told_from_the_body_alone():
     geometry, image = picture()
     assert peak(geometry, image, (100, 80)).region == "body"

@@ -190,3 +190,118 @@ def test_where_there_is_no_difference_none_is_claimed_however_the_groups_are_nam
     back = by_name(answer_differences([site_b(audit) for audit in two_sites()], ["a"], 0.95))[("auroc", "site=B")]
     assert back.value == -there.value
     assert (back.low, back.high) == pytest.approx((-there.high, -there.low), abs=0.03)
+
+
+def test_a_site_that_is_not_stated_is_a_group_and_groups_come_by_name():
+    audits = [answered(number, strata={"site": site}) for number, site in enumerate(["B"] * 6 + ["A"] * 6 + [""] * 6)]
+    groups = [part.group for part in answer_differences(audits, ["a"], 0.95) if part.metric == "accuracy"]
+    assert groups == ["site=A", "site=B", "site=not stated"]
+
+
+def test_a_column_may_be_named_by_later_studies_alone():
+    audits = [answered(number, strata={"site": "A"} if number > 5 else {}) for number in range(12)]
+    groups = [part.group for part in answer_differences(audits, ["a"], 0.95) if part.metric == "accuracy"]
+    assert groups == ["site=A"]
+
+
+def test_five_patients_are_a_group_of_a_header_and_five_studies_of_fewer_are_not():
+    def of(*sexes):
+        facts = [{"PatientSex": sex} if sex else {} for sex, _ in sexes]
+        audits = [answered(n, facts=facts[n], patient=patient) for n, (_, patient) in enumerate(sexes)]
+        return [part.group for part in answer_differences(audits, ["a"], 0.95) if part.metric == "accuracy"]
+
+    women = [("F", f"f{number}") for number in range(8)]
+    assert of(*women, *(("M", f"m{number}") for number in range(5))) == ["sex=F"]
+    assert of(*women, *(("M", f"m{number % 4}") for number in range(6))) == []
+    few = [("M", f"m{number}") for number in range(3)]
+    assert of(*women, *few, *(("O", f"o{number}") for number in range(2))) == ["sex=F"], "five together"
+    assert of(*women, *few, ("O", "o0")) == [], "four together"
+    assert of(*women, *((None, f"n{number}") for number in range(5))) == ["sex=F"], "a header that does not say"
+
+
+def test_what_lies_on_a_cut_belongs_below_it_and_three_values_are_enough():
+    """Of 0 to 6 the cuts are 2 and 4; of three values in two thirds of which are alike each has its own."""
+    audits = [answered(number, size=1.0 + number, called=number >= 3) for number in range(7)]
+    differences = by_name(answer_differences(audits, ["a"], 0.95))
+    counts = {
+        name: differences[("sensitivity", f"lesion size={name} third")].patients
+        for name in ("lowest", "middle", "highest")
+    }
+    assert counts == {"lowest": 3, "middle": 2, "highest": 2}
+    three = [answered(number, size=1.0 + number // 2) for number in range(6)]
+    assert ("sensitivity", "lesion size=middle third") in by_name(answer_differences(three, ["a"], 0.95))
+    two = [answered(number, size=1.0 + number // 3) for number in range(6)]
+    assert not [part for part in answer_differences(two, ["a"], 0.95) if part.column == "lesion size"]
+
+
+def test_only_sensitivity_is_told_by_lesion_size_and_a_study_without_a_size_is_left_out():
+    audits = [
+        answered(number, size=1.0 + number if number < 9 else None, called=number % 2 == 0) for number in range(12)
+    ]
+    by_size = [part for part in answer_differences(audits, ["a"], 0.95) if part.column == "lesion size"]
+    assert {part.metric for part in by_size} == {"sensitivity"}
+    assert {part.patients + part.patients_rest for part in by_size} == {9}
+
+
+def test_confidence_is_that_of_the_label_of_which_the_model_is_least_sure():
+    """b is as sure in all; of a the first four are least sure, and they alone are wrong."""
+    shares = [0.5, 0.52, 0.48, 0.53, 0.7, 0.72, 0.3, 0.29, 0.8, 0.2, 0.82, 0.18]
+    audits = [
+        answered(number, called=number >= 4).model_copy(update={"probabilities": {"a": share, "b": 0.99}})
+        for number, share in enumerate(shares)
+    ]
+    part = by_name(answer_differences(audits, ["a"], 0.95))[("accuracy", "confidence=lowest third")]
+    assert (part.own, part.rest) == (0, 1)
+
+
+def test_studies_without_a_reference_are_no_part_of_an_auroc():
+    unknown = [
+        answered(500 + number, strata={"site": "A"}).model_copy(update={"reference": None}) for number in range(6)
+    ]
+    plain, more = (
+        by_name(answer_differences(rows, ["a"], 0.95)) for rows in ([*two_sites()], [*two_sites(), *unknown])
+    )
+    assert more[("auroc", "site=A")] == plain[("auroc", "site=A")]
+    elsewhere = [audit.model_copy(update={"strata": {"site": "C"}}) for audit in unknown]
+    groups = [
+        part.group for part in answer_differences([*two_sites(), *elsewhere], ["a"], 0.95) if part.metric == "auroc"
+    ]
+    assert groups == ["site=A"], "a site of which nobody knows the truth is no group"
+
+
+def test_patients_weigh_alike_in_an_auroc_and_five_of_a_class_are_enough():
+    """At A five ill, five healthy: one healthy patient has three studies, of which two outdo an ill one of weight 1."""
+
+    def site(name, more):
+        ill = [rated(more + n, ill=True, probability=0.6 + 0.05 * n, site=name) for n in range(5)]
+        return [*ill, *(rated(more + 10 + n, ill=False, probability=0.1 * n, site=name) for n in range(4))]
+
+    def last(name, more, values):
+        return [
+            rated(more + n, ill=False, probability=value, site=name).model_copy(update={"patient": f"last-{name}"})
+            for n, value in enumerate(values)
+        ]
+
+    audits = [*site("A", 0), *last("A", 20, [0.1, 0.62, 0.62]), *site("B", 100), *last("B", 120, [0.1])]
+    part = by_name(answer_differences(audits, ["a"], 0.95))[("auroc", "site=A")]
+    assert part.own == pytest.approx(1 - (2 / 3) / 5 / 5)
+    assert (part.rest, part.patients, part.patients_rest, part.shared) == (1.0, 10, 10, 0)
+    assert part.value == pytest.approx(-(2 / 3) / 5 / 5)
+    few = by_name(answer_differences([audit for audit in audits if audit.study != "s104"], ["a"], 0.95))
+    assert few[("auroc", "site=A")].value is None
+    turned = [
+        audit.model_copy(update={"strata": {"site": {"A": "B", "B": "A"}[audit.strata["site"]]}}) for audit in audits
+    ]
+    few = by_name(answer_differences([audit for audit in turned if audit.study != "s104"], ["a"], 0.95))
+    assert few[("auroc", "site=A")].value is None, "whichever side it is"
+
+
+def test_failed_studies_are_no_patients_of_an_auroc_and_its_bounds_have_the_stated_confidence():
+    failed = answered(900, strata={"site": "A"}).model_copy(
+        update={"status": "failed", "stage": "read", "reason": "unreadable", "predicted": ()}
+    )
+    rows = [*two_sites(), failed]
+    usual, strict = (by_name(answer_differences(rows, ["a"], level))[("auroc", "site=A")] for level in (0.95, 0.99))
+    assert usual.patients == 24
+    assert strict.low < usual.low
+    assert strict.confidence == 0.99

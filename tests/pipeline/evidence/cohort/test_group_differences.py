@@ -135,3 +135,56 @@ def test_an_open_end_leaves_no_interval_and_an_empty_group_no_value():
 
 def test_a_cohort_of_one_group_has_no_difference():
     assert differences([of_site(n, "A", 0.5) for n in range(8)]) == ()
+
+
+def test_patients_weigh_alike_and_are_counted_once_a_side():
+    """Of A one patient has .2 and .6, another .8: (.4 + .8) / 2 = .6; of B .1 and .3: .2."""
+    rows = [
+        of_site(0, "A", 0.2, patient="P"), of_site(1, "A", 0.6, patient="P"), of_site(2, "A", 0.8),
+        of_site(3, "B", 0.1), of_site(4, "B", 0.3, patient="Q"), of_site(5, "B", 0.3, patient="Q"),
+    ]  # fmt: skip
+    (difference,) = differences(rows)
+    assert (difference.own, difference.rest, difference.value) == pytest.approx((0.6, 0.2, 0.4))
+    assert (difference.patients, difference.patients_rest, difference.shared) == (2, 2, 0)
+
+
+def test_only_studies_in_which_the_label_is_present_are_compared():
+    rows = [of_site(n, "AB"[n % 2], 0.3 + 0.2 * (n % 2)) for n in range(20)]
+    absent = [study(30 + n, entry("gradcam", "a", 0.9), strata={"site": "A"}, reference=()) for n in range(6)]
+    assert differences([*rows, *absent]) == differences(rows)
+
+
+def test_groups_come_by_name_whichever_comes_first():
+    rows = [of_site(n, "BA"[n % 2], 0.3 + 0.2 * (n % 2)) for n in range(20)]
+    assert [difference.group for difference in differences(rows)] == ["site=A"]
+
+
+def test_the_rest_may_have_no_score():
+    rows = [of_site(n, "AB"[n % 2], "empty_mask" if n % 2 else 0.5) for n in range(12)]
+    (difference,) = differences(rows)
+    assert (difference.value, difference.reason) == (None, "the rest has no score")
+
+
+def test_an_open_lower_end_leaves_no_interval_either():
+    low = MetricScale("low", (None, 1.0), "higher")
+    rows = [
+        study(n, entry("gradcam", "a", -3.0 + n % 2, metric="low"), strata={"site": "AB"[n % 2]}) for n in range(12)
+    ]
+    (difference,) = differences(rows, low)
+    assert (difference.low, difference.reason) == (
+        None,
+        "the metric has an open end, so no bound of a difference can hold",
+    )
+
+
+def test_a_higher_confidence_widens_the_bounds_and_differences_without_p_count_in_no_family():
+    shared = [
+        of_site(n, "AB"[n % 2], 0.3 + 0.2 * (n % 2), patient=f"P-{n // 2}", sex="FM"[n // 2 % 2]) for n in range(40)
+    ]
+    units, pair = units_of(shared, ["iou"]), [("gradcam", SCALES["iou"])]
+    usual, strict = ({each.column: each for each in group_differences(units, pair, level)} for level in (0.95, 0.99))
+    assert strict["sex"].low < usual["sex"].low
+    assert strict["sex"].high > usual["sex"].high
+    assert strict["sex"].confidence == 0.99
+    assert (usual["site"].p, usual["site"].shared) == (None, 20)
+    assert {each.family for each in usual.values()} == {1}

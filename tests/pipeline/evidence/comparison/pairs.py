@@ -10,6 +10,8 @@ FACTS = tuple(METRICS[name].facts for name in ("iou", "hit_rate", "hd95"))
 
 def run_of(audits, *, masks="same masks", metrics=FACTS, **changes):
     """Return a run's records; ``changes`` replace fields of its results."""
+    made = example.results().provenance.model_copy(update={"replicates": 100})  # of the interval that describes
+    changes = {"provenance": made, **changes}
     return RunRecords(example.results(metrics=metrics, **changes), masks, tuple(audits), "f" * 64)
 
 

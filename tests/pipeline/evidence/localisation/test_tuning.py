@@ -1,8 +1,12 @@
 """Who tunes, and at which threshold: before a score, never both, never of too few."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from pipeline.conclusions.tuned import rules_of, who_tunes
+from pipeline.conclusions.tuned import tuned_of as thresholds_of
 from pipeline.config import OverlapConfig
 from pipeline.errors import ConfigError
 from pipeline.evidence.cohort.measures import of_map
@@ -188,3 +192,37 @@ def test_a_configuration_is_read_back_from_what_a_run_keeps_of_it(threshold):
     config = OverlapConfig(threshold=threshold)
     assert OverlapConfig.model_validate(config.model_dump(mode="json")) == config
     assert OverlapConfig.model_validate_json(config.model_dump_json()) == config
+
+
+# Who tunes a run.
+
+
+def listed(*tuning):
+    """Return the studies 0 to 5 of three patients, of whom some tune."""
+    return [
+        SimpleNamespace(study=f"S-{number}", patient=f"P-{number // 2}", tuning=f"P-{number // 2}" in tuning)
+        for number in range(6)
+    ]
+
+
+SPEC = SimpleNamespace(
+    config=SimpleNamespace(
+        model=SimpleNamespace(labels=("clear", "nodule"), negative_label="clear"),
+        overlap=OverlapConfig(threshold={"tuned": "dice", "column": "split", "fewest": 1}),
+    ),
+    recipes=SimpleNamespace(maps={PLACE: "recipe"}),
+)
+
+
+def test_patients_tune_whose_studies_are_listed_so():
+    assert who_tunes(listed("P-0", "P-2")) == {"P-0", "P-2"}
+
+
+def test_only_the_tuning_patients_records_choose_and_only_for_findings():
+    """P-1's maps are best at the 4th threshold, the others' at the 9th."""
+    audits = [peaked(number, 4 if number // 2 == 1 else 9, patient=f"P-{number // 2}") for number in range(6)]
+    (threshold,) = thresholds_of(SPEC, listed("P-1"), audits)
+    assert (threshold.label, threshold.share) == ("nodule", CURVE_SHARES[4])
+    (other,) = thresholds_of(SPEC, listed("P-0", "P-2"), audits)
+    assert other.share == CURVE_SHARES[9]
+    assert rules_of(SPEC, listed("P-1"), [threshold]).tuning == {"P-1"}

@@ -89,6 +89,9 @@ def test_studies_of_one_patient_are_no_further_evidence():
         ([0.2, 0.3, 0.8, 0.9], [0, 0, 1, 1], "the classes are perfectly separated: the slope has no end"),
         ([0.2, 0.5, 0.5, 0.9], [0, 0, 1, 1], "the classes are perfectly separated: the slope has no end"),
         ([0.9, 0.8, 0.2, 0.1], [0, 0, 1, 1], "the classes are perfectly separated: the slope has no end"),
+        ([0.9, 0.5, 0.5, 0.1], [0, 0, 1, 1], "the classes are perfectly separated: the slope has no end"),
+        ([0.9, 0.8, 0.2, 0.1], [0, 0, 0, 0], "needs studies with and without the label"),
+        ([0.9, 0.8, 0.2, 0.1], [1, 1, 1, 1], "needs studies with and without the label"),
         ([0.5, 0.5, 0.5, 0.5], [0, 0, 1, 1], "every study has the same probability"),
     ],
 )
@@ -118,3 +121,73 @@ def test_means_are_those_of_scikit_learn():
     bins = calibration_of(rated, np.arange(500), BOOTSTRAP).bins
     assert [cell.observed for cell in bins] == pytest.approx(observed.tolist())
     assert [cell.predicted for cell in bins] == pytest.approx(predicted.tolist())
+
+
+def test_the_errors_interval_is_that_of_a_mean_where_all_is_one_bin():
+    """Gaps of .5 in a quarter of 200 patients and of -.5 in the others: .25 +- 1.96 x .433 / sqrt(200), or .060."""
+    rated = rated_of([0.5] * 200, [0, 0, 0, 1] * 50, [2.0] * 200)
+    error = calibration_of(rated, np.arange(200), Bootstrap(4000, 0)).error
+    assert error.value == pytest.approx(0.25)
+    assert error.described.high - 0.25 == pytest.approx(1.96 * 0.433 / 200**0.5, rel=0.06)
+    assert error.described.low == pytest.approx(0.5 - error.described.high)
+    balanced = rated_of([0.5] * 200, [0, 1] * 100)
+    assert calibration_of(balanced, np.arange(200), BOOTSTRAP).error.described.low == 0, "no error is below 0"
+
+
+def test_no_error_is_above_1():
+    """All are wrong: twelve at .99 and four at .65. A drawn cohort differs by more than the tenth that is left."""
+    rated = rated_of([0.99] * 12 + [0.65] * 4, [0] * 16)
+    assert calibration_of(rated, np.arange(16), BOOTSTRAP).error.described.high == 1
+
+
+def test_the_chance_of_two_studies_by_hand_and_in_any_order():
+    """At .5 with weights 1 and 3 in one bin: |+-.5 +- 1.5| / 4 is .5 or .25: .375 on average."""
+    rated = rated_of([0.5, 0.5], [0, 1], [1.0, 3.0])
+    assert calibration_of(rated, np.arange(2), BOOTSTRAP).error.chance == pytest.approx(0.375, abs=0.025)
+    many = cohort(40, 1.0)
+    order = np.random.default_rng(0).permutation(40)
+    turned = rated_of(many.probability[order], many.positive[order])
+    chances = [calibration_of(rated, np.arange(40), BOOTSTRAP).error.chance for rated in (many, turned)]
+    assert chances[0] == chances[1]
+
+
+def test_what_is_sure_and_right_has_hardly_any_chance_of_an_error():
+    rated = rated_of([0.001] * 50 + [0.999] * 50, [0] * 50 + [1] * 50)
+    assert calibration_of(rated, np.arange(100), BOOTSTRAP).error.chance < 0.01
+
+
+def test_slope_and_intercept_are_the_fits_with_patients_weights_and_clusters():
+    rated = cohort(60, 1.0, 0.3)
+    patient = np.arange(60) // 3
+    weights = np.where(np.arange(60) % 2, 0.2, 1.0)
+    weighted = rated_of(rated.probability, rated.positive, weights)
+    logit = np.log(rated.probability / (1 - rated.probability))
+    fit = logistic_fit(logit, rated.positive, weights, patient)
+    calibration = calibration_of(weighted, patient, Bootstrap(50, 0, 0.99))
+    assert (calibration.slope.value, calibration.intercept) == pytest.approx((fit.slope, fit.intercept))
+    low, high = calibration.slope.described.low, calibration.slope.described.high
+    assert (high - low) / 2 == pytest.approx(2.5758 * fit.slope_error, rel=1e-4)
+    assert (calibration.error.patients, calibration.error.studies) == (20, 60)
+
+
+def test_weights_count_as_often_as_they_say():
+    """A study of weight 3 is a study three times, in the fit and in its error."""
+    rated = cohort(40, 1.0)
+    logit = np.log(rated.probability / (1 - rated.probability))
+    weights = np.where(np.arange(40) < 10, 9.0, 1.0)
+    times = weights.astype(int)
+    fit = logistic_fit(logit, rated.positive, weights, np.arange(40))
+    often = logistic_fit(
+        np.repeat(logit, times), np.repeat(rated.positive, times), np.ones(times.sum()), np.repeat(np.arange(40), times)
+    )
+    assert (fit.slope, fit.intercept, fit.slope_error) == pytest.approx(
+        (often.slope, often.intercept, often.slope_error)
+    )
+
+
+def test_copies_of_each_patients_study_make_no_error_smaller():
+    rated = cohort(300, 1.0)
+    logit = np.log(rated.probability / (1 - rated.probability))
+    alone = logistic_fit(logit, rated.positive, np.ones(300), np.arange(300))
+    twice = logistic_fit(np.tile(logit, 2), np.tile(rated.positive, 2), np.ones(600), np.tile(np.arange(300), 2))
+    assert (twice.slope, twice.slope_error) == pytest.approx((alone.slope, alone.slope_error))

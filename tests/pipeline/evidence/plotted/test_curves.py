@@ -94,6 +94,7 @@ def test_a_thinned_precision_recall_curve_keeps_its_area():
     assert whole.within == 0
     assert len(thin.recall) <= 200
     assert thin.average_precision == whole.average_precision
+    assert thin.recall[-1] == 1, "the last step, at which all are found, is kept"
     assert np.diff(thin.recall, prepend=0) @ np.array(thin.precision) == pytest.approx(
         whole.average_precision, abs=0.01
     )

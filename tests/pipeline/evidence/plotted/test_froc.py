@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from pipeline.evidence.cohort.bootstrap import MINIMUM_PATIENTS
+from pipeline.evidence.cohort.estimating import Bootstrap
 from pipeline.evidence.metrics.lesions import lesion_sensitivity, mark_counts
 from pipeline.evidence.metrics.map_evidence import LesionLimits, MarkedVoxels, MaskedEvidence, RegionOverlap
 from pipeline.evidence.plotted.froc import froc_curves
@@ -104,3 +106,33 @@ def test_bands_hold_the_curve_and_draw_patients():
 def test_without_a_lesion_or_without_marks_there_is_no_curve():
     assert froc_curves([image(0, [marks(0, 1, 0)])], ["nodule"], BOOTSTRAP) == ()
     assert froc_curves([study(0, entry("gradcam", "a", 0.5))], ["nodule"], BOOTSTRAP) == ()
+
+
+def test_bands_are_as_wide_as_the_share_of_found_lesions_varies():
+    """Of 3 lesions each of 40 patients has 0 to 3 found alike often: +- 1.96 x sqrt(1.25) / 3 / sqrt(40) = .1155."""
+    rows = [image(n, [marks(n % 4, 1, 3)]) for n in range(40)]
+    (curve,) = froc_curves(rows, ["nodule"], Bootstrap(4000, 0))
+    assert curve.label is None
+    assert curve.sensitivity[1] == pytest.approx(0.5)
+    assert curve.high[1] - curve.low[1] == pytest.approx(2 * 0.1155, rel=0.07)
+
+
+def test_bands_do_not_depend_on_the_order_of_the_studies():
+    rows = [image(n, [marks(7 * n % 5, 1, 5 + n % 11)]) for n in range(40)]
+    plain, turned = (froc_curves(listed, ["nodule"], BOOTSTRAP)[0] for listed in (rows, rows[::-1]))
+    assert (turned.low, turned.high) == (plain.low, plain.high)
+
+
+def test_the_fewest_patients_have_bands_also_where_a_drawn_cohort_has_no_lesion():
+    rows = [image(n, [marks(int(n < 2), 0, int(n < 2))]) for n in range(MINIMUM_PATIENTS)]
+    (curve,) = froc_curves(rows, ["nodule"], BOOTSTRAP)
+    assert (curve.low[1], curve.high[1]) == (1, 1)
+    (fewer,) = froc_curves(rows[:-1], ["nodule"], BOOTSTRAP)
+    assert fewer.low == ()
+
+
+def test_curves_of_several_labels_are_named():
+    other = entry("gradcam", "a", 0.5, target="oedema").model_copy(update={"marks": marks(1, 0, 1)})
+    rows = [image(0, [marks(1, 0, 2)]), study(1, other, reference=("oedema",))]
+    curves = froc_curves(rows, ["nodule", "oedema"], BOOTSTRAP)
+    assert [(curve.label, curve.lesions) for curve in curves] == [("nodule", 2), ("oedema", 1)]

@@ -97,3 +97,62 @@ def test_a_hundred_thousand_studies_leave_a_record_of_bounded_size():
         )  # fmt: skip
     (plots,) = label_plots(audits, units_of(audits), ["nodule"], CellMap("gradcam", None), BOOTSTRAP)
     assert len(plots.model_dump_json()) < 100_000
+
+
+def test_of_a_label_its_own_references_calls_probabilities_and_units_count():
+    """b is present, called and probable where a is not: swapped, every cell would be another."""
+
+    def of(number, reference, predicted, a, b, value):
+        maps = [entry("gradcam", "r", value, target=label, metric="hit_rate") for label in reference]
+        content = {"probabilities": {"a": a, "b": b}}
+        return study(number, *maps, reference=reference, predicted=predicted).model_copy(update=content)
+
+    rows = [
+        of(0, ("a",), ("a",), 0.9, 0.2, 1.0),
+        of(1, ("a",), ("b",), 0.3, 0.8, 0.0),
+        of(2, ("b",), ("b",), 0.1, 0.7, 0.0),
+        of(3, ("b",), (), 0.4, 0.45, 1.0),
+    ]
+    a, b = plots_of(rows, labels=("a", "b"))
+    assert [cell.studies for cell in a.cells] == [1, 1, 0, 2]
+    assert [cell.studies for cell in b.cells] == [1, 1, 1, 1]
+    assert [cell.median_probability for cell in b.cells] == [0.7, 0.45, 0.8, 0.2]
+    assert [cell.hit_rate and cell.hit_rate.value for cell in a.cells] == [1.0, 0.0, None, None]
+    assert (a.calibration.error.group, b.calibration.error.group) == ("label=a", "label=b")
+    (only,) = plots_of(cohort())
+    assert only.calibration.error.group is None
+
+
+def test_a_map_of_a_label_that_is_not_there_is_told_in_its_own_cell():
+    """Somebody marked what the reference does not name: the false alarm's map has a mask to be held against."""
+    alarms = [hit(n, float(n), reference=()) for n in range(2)]
+    (plots,) = plots_of([*alarms, hit(5, 1.0)])
+    assert [cell.hit_rate and cell.hit_rate.value for cell in plots.cells] == [1.0, None, 0.5, None]
+
+
+def test_patients_and_medians_by_hand():
+    rows = [study(n, probability=p, patient=f"P-{min(n, 2)}") for n, p in enumerate([0.6, 0.7, 0.95, 0.96])]
+    healthy = [study(10 + n, reference=(), predicted=(), probability=0.3) for n in range(3)]
+    (plots,) = plots_of([*rows, *healthy])
+    assert (plots.patients, plots.studies, plots.negatives) == (6, 7, 3)
+    assert plots.cells[0].median_probability == pytest.approx(0.825)
+
+
+def test_patients_weigh_alike_on_a_curve():
+    """Of the ill a patient with three studies, all above, and one below every healthy: half of the curve is 1."""
+    ill = [study(n, probability=0.9, patient="P") for n in range(3)] + [study(3, probability=0.1, predicted=())]
+    healthy = [study(10 + n, reference=(), predicted=(), probability=0.5) for n in range(2)]
+    (plots,) = plots_of([*ill, *healthy])
+    assert np.trapezoid(plots.roc.sensitivity, plots.roc.false_positive_rate) == pytest.approx(0.5)
+    (healthy_only,) = plots_of(healthy)
+    assert healthy_only.reason == ONE_CLASS
+
+
+def test_of_equally_typical_cases_the_first_by_the_hash_of_its_files_is_shown():
+    """.6 and .8 lie alike from .7; the hash of the second comes first. A third lies further below."""
+    values = [(0.625, "b"), (0.875, "a"), (0.5, "0"), (0.875, "c"), (0.625, "d")]
+    rows = [hit(n, 1.0, probability=p).model_copy(update={"source_sha256": sha}) for n, (p, sha) in enumerate(values)]
+    rows += [hit(9, 1.0, probability=0.875)]
+    (plots,) = plots_of(rows, ["S-0", "S-1", "S-2"])
+    assert plots.cells[0].median_probability == 0.75
+    assert plots.cells[0].typical == "S-1"

@@ -7,9 +7,11 @@ from pipeline.evidence.metrics.map_evidence import LesionLimits, MarkedVoxels, M
 from pipeline.evidence.plotted.region_shares import (
     RegionLabels,
     RegionsBeside,
+    _divided,
     body_labels,
     cohort_shares,
     region_shares,
+    with_avoided,
 )
 from pipeline.evidence.shown_body import ShownBody
 from pipeline.evidence.whereabouts import peak_of
@@ -161,3 +163,70 @@ def test_a_cohorts_shares_are_means_over_patients():
 def test_shares_that_do_not_add_up_are_refused(shares):
     with pytest.raises(ValueError, match="shares add up to 1"):
         RegionShares(evidence=shares, voxels={"body": 1.0})
+
+
+@pytest.mark.parametrize("shape", [(1100, 700), (400, 200, 97)])
+def test_the_border_of_a_grid_of_which_some_voxels_are_labelled(shape):
+    """A labelled voxel is of the border as its own place says, whatever the steps between them are."""
+    shown = body(tuple(size // 5 for size in shape), spacing=10.0)
+    labels = body_labels(shown, geometry(shape))
+    places = np.stack(np.meshgrid(*[np.arange(0, size, step) for size, step in zip(shape, labels.steps, strict=True)],
+                                  indexing="ij"))  # fmt: skip
+    sizes = np.reshape(shape, (-1, *[1] * len(shape)))
+    bands = (0.02 * sizes).astype(int)
+    border = ((places < bands) | (places >= sizes - bands)).any(axis=0)
+    np.testing.assert_array_equal(labels.numbers == labels.names.index("border"), border)
+    assert all(step > 1 for step in labels.steps)
+
+
+def test_weights_are_summed_in_double_precision():
+    labels = RegionLabels(np.zeros(4, np.uint8), (1,), ("body",))
+    assert labels.weighed(np.array([2.0**24, 1, 1, 1], np.float32)) == {"body": 2.0**24 + 3}
+
+
+def test_what_must_not_be_leaned_on_is_a_region_of_its_own():
+    labels = RegionLabels(np.array([0, 1, 0], np.uint8), (2,), ("body", "outside"))
+    marked = with_avoided(labels, np.array([False, True, True, False, True]))
+    assert (marked.names, marked.numbers.tolist()) == (("body", "outside", "avoided"), [0, 2, 2])
+
+
+def test_the_rest_is_divided_by_weight_and_nothing_is_said_where_there_is_none():
+    assert _divided(0.5, {"body": 3.0, "outside": 1.0, "border": 0.0}) == {
+        "lesion": 0.5,
+        "body": 0.375,
+        "outside": 0.125,
+    }
+    assert _divided(1 + 1e-9, {"body": 0.0}) == {"lesion": 1.0}
+    assert _divided(1 + 1e-9, {"body": 2.0}) == {"lesion": 1.0}
+    assert _divided(0.5, {"body": 0.0}) is None
+    assert _divided(0.0, {"body": 2.0}) == {"body": 1.0}
+
+
+def test_a_map_that_is_the_same_everywhere_has_no_shares():
+    shown = body((20, 20))
+    overlap = overlap_of(np.ones((20, 20)), np.zeros((20, 20), bool))
+    assert shares_by(overlap, body_labels(shown, shown.grid)) is None
+
+
+def of(method, lesion, reader="a", target="nodule"):
+    shares = RegionShares(evidence={"lesion": lesion, "body": 1 - lesion}, voxels={"outside": 1.0})
+    return entry(method, reader, 0.5, target=target).model_copy(update={"shares": shares})
+
+
+def test_readers_are_averaged_within_a_study_and_baselines_have_no_part():
+    rows = [study(0, of("gradcam", 0.2), of("gradcam", 0.6, "b"), of("random_map", 0.9)), study(1, of("gradcam", 0.1))]
+    whole, called = cohort_shares(rows, ["nodule"])
+    assert whole.evidence == pytest.approx({"lesion": 0.25, "body": 0.75})
+    assert (whole.voxels, called.among, called.studies) == ({"outside": 1.0}, "true_positive", 2)
+
+
+def test_strata_come_one_after_the_other_and_a_study_of_two_labels_is_one_study():
+    both = study(
+        0, of("gradcam", 0.2), of("hirescam", 0.4), of("gradcam", 0.6, target="oedema"), reference=("nodule", "oedema")
+    )
+    shares = cohort_shares([both], ["nodule", "oedema"])
+    assert [(part.among, part.method) for part in shares] == [
+        ("reference_positive", "gradcam"), ("reference_positive", "hirescam"),
+        ("true_positive", "gradcam"), ("true_positive", "hirescam"), ("false_negative", "gradcam"),
+    ]  # fmt: skip
+    assert (shares[0].studies, shares[0].patients, shares[0].evidence["lesion"]) == (1, 1, pytest.approx(0.4))

@@ -185,3 +185,113 @@ def test_overlap_is_the_mean_over_readers_then_over_the_studies_of_each_group():
          "not_needed": pytest.approx(0.1), "not_needed_studies": 1}
     ]  # fmt: skip
     assert with_overlap(ExperimentFindings(), audits, ("energy_in_mask",)) == ExperimentFindings()
+
+
+def test_overlap_is_told_of_the_maps_of_the_label_that_is_there_with_their_layers():
+    """By hand: .4 at one layer and .2 at another; medians and maps of wrong answers are something else."""
+    rows = [*rows_of(NOTHING), *lesion_rows(5.0)[:6], *lesion_rows(0.5)[6:]]
+    findings = ExperimentFindings(shortcuts=findings_of(rows=rows))
+
+    def scores(value, metric="energy_in_mask", **more):
+        of = {"target": "lesion", "method": "gradcam", "layer": "l", "reader": "r", **more}
+        score = Score(name=metric, value=value) if value is not None else Score(name=metric, reason="empty_mask")
+        return MapScores(**of, scores=(score,))
+
+    def audit(study, *maps):
+        return StudyAudit(study=study, patient="p", source_sha256="0" * 64, status="analysed", map_scores=maps)
+
+    audits = [
+        audit("S-0", scores(0.4), scores(0.2, layer="m"), scores(0.9, target_role="answered"), scores(0.9, "iou")),
+        audit("S-2", scores(0.1), scores(0.9, target="other", method="layercam")),
+        audit("S-4", scores(0.1)),
+        audit("S-6", scores(None)),
+        audit("S-12", scores(None, layer="m")),
+    ]
+    overlap = with_overlap(findings, audits, ("energy_in_mask",)).shortcuts.labels[0].overlap
+    assert [each.model_dump() for each in overlap] == [
+        {"method": "gradcam@l", "metric": "energy_in_mask", "needed": pytest.approx(0.2), "needed_studies": 3,
+         "not_needed": None, "not_needed_studies": 0},
+        {"method": "gradcam@m", "metric": "energy_in_mask", "needed": pytest.approx(0.2), "needed_studies": 1,
+         "not_needed": None, "not_needed_studies": 0},
+    ]  # fmt: skip
+
+
+def test_of_several_labels_the_largest_effect_is_met_and_of_the_gaps_in_the_evidence_the_label_is_named():
+    rows = {"border": 0.05}
+    check = answer_of({**NOTHING, **rows}, NOTHING)
+    assert (check.answer, check.value) == ("MET", pytest.approx(0.05))
+    lost = {**NOTHING, "border": 0.2}
+    first = answer_of(rows=rows_of(lost, spread=1.0))
+    assert not first.reason.startswith("lesion: "), "one label alone need not be named"
+    both = tuple(
+        LabelRows(label=f"label {number}", studies=STUDIES, rows=tuple(rows_of(NOTHING, spread=spread)))
+        for number, spread in enumerate((0.0, 1.0))
+    )
+    (check,) = shortcut_findings(ShortcutRows(seed=0, labels=both), CONFIG, STUDIES).checks
+    assert check.reason.startswith("label 1: the studies differ too much")
+
+
+def test_the_studies_of_a_check_are_those_of_both_classes_and_of_refused_ones_no_mask_is_needed_or_not():
+    assert answer_of(NOTHING).studies == 20
+    below = [row.model_copy(update={"plain": float(row.study % 3)}) for row in [*rows_of(NOTHING), *lesion_rows(5.0)]]
+    own = findings_of(rows=below).labels[0]
+    assert own.finding.refused is not None
+    assert (own.needed, own.not_needed) == ((), ())
+
+
+def test_a_mask_is_needed_from_the_locked_share_on_and_the_control_is_where_it_is_measured_from():
+    """The classes lie 6 apart: 0.9 is 15 % of it. Measured from the study as it is, all would be needed."""
+    rows = [row.model_copy(update={"control": 2.0, "changed": 2.0 - moved})
+            for row, moved in zip(lesion_rows(0.0), [0.9] * 3 + [0.89] * 7, strict=True)]  # fmt: skip
+    own = findings_of(rows=[*rows_of(NOTHING), *rows]).labels[0]
+    assert (len(own.needed), len(own.not_needed)) == (3, 7)
+
+
+@pytest.mark.parametrize(("tested", "answer"), [(4, "MET"), (5, "INCONCLUSIVE")])
+def test_a_cause_bars_met_from_five_studies_on_in_which_it_occurs(tested, answer):
+    """Two were tested, the others of them could not be; where nothing is there it does not occur."""
+    rows = [row for row in rows_of(NOTHING) if row.test != "body_marks" or row.study < 2]
+    for n in range(2, 20):
+        reason = "no place" if n < tested else "nothing of this kind in the picture"
+        rows.append(ShortcutRow(study=n, patient=f"p{n}", positive=n % 2 == 0, test="body_marks",
+                                plain=3.0 if n % 2 == 0 else -3.0, reason=reason))  # fmt: skip
+    assert answer_of(rows=rows).answer == answer
+
+
+def test_a_large_effect_that_is_not_shown_leaves_it_open_and_names_the_coarsest_test():
+    effects = {**NOTHING, "border": 0.2}
+    rows = [row for row in rows_of(effects, spread=0.0) if row.test not in ("border", "texture")]
+    rows += [row for row in rows_of({"border": 0.2}, spread=0.9) if row.test == "border"]
+    rows += [row for row in rows_of({"texture": 0.0}, spread=2.0) if row.test == "texture"]
+    check = answer_of(rows=rows)
+    assert check.answer == "INCONCLUSIVE"
+    assert "of the noise texture only an effect above" in check.reason
+
+
+def test_as_many_studies_as_the_configuration_says_may_be_chosen_and_unlabelled_ones_have_no_rows():
+    assert findings_of(NOTHING).asked == 20
+    silent = (*STUDIES, "S-unlabelled")
+    rows = ShortcutRows(
+        seed=0, labels=(LabelRows(label="lesion", studies=STUDIES, rows=tuple(rows_of(NOTHING))),),
+        unlabelled=("S-unlabelled",),
+    )  # fmt: skip
+    assert shortcut_findings(rows, ShortcutsConfig(studies=21), silent).unlabelled == 1
+
+
+def test_answers_that_stay_are_counted_and_a_score_that_moves_by_the_share_is_moved():
+    rows = [*rows_of(NOTHING), *lesion_rows(5.0)[:3], *lesion_rows(0.1)[3:]]
+    assert answer_of(rows=rows).reason.startswith("7 of 10 positive answers stayed without the lesion")
+    moved = [*rows_of(NOTHING), *(row.model_copy(update={"control": 0.75, "changed": 0.0}) for row in lesion_rows(0.0))]
+    silent = [row.model_copy(update={"plain": -2.5 if row.positive else -7.5}) for row in moved]
+    own = findings_of(rows=silent)
+    assert (own.labels[0].finding.gap, own.labels[0].finding.lesion.effect) == (5, 0.15)
+    assert own.checks[0].answer == "MET"
+
+
+def test_a_large_effect_that_few_patients_cannot_show_leaves_it_open():
+    """Six patients: 1/64 times seven tests is above 5 %, though nobody differs from anybody."""
+    rows = tuple(rows_of({**NOTHING, "border": 0.2}, n=6))
+    labels = (LabelRows(label="lesion", studies=STUDIES[:6], rows=rows),)
+    (check,) = shortcut_findings(ShortcutRows(seed=0, labels=labels), CONFIG, STUDIES[:6]).checks
+    assert check.answer == "INCONCLUSIVE"
+    assert "could have been found" in check.reason

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 from pipeline.evidence.shortcuts import BatterySettings, name_causes
 from pipeline.evidence.shortcuts.answers import area_under_curve
@@ -161,6 +161,23 @@ def test_drawn_flips_agree_with_all_flips():
     low, high = beta.interval(0.9999, 1 + 4000 * exact, 1 + 4000 * (1 - exact))
     assert low <= sign_flip_p(effects, 4000, 0) <= high
     assert sign_flip_p(effects, 4000, 7) == sign_flip_p(effects, 4000, 7)
+
+
+def test_as_many_ways_as_flips_are_all_gone_through():
+    """Of 2^3 ways one reaches the sum of three positive effects, however often ways would be drawn."""
+    assert sign_flip_p(np.ones(3), 8, 0) == 1 / 8
+    assert sign_flip_p(np.ones(3), 7, 0) != 1 / 8
+
+
+def test_drawn_flips_of_several_thousand_are_all_counted():
+    """A sum of 0 is reached by more than half of the ways: more than one chunk of a thousand."""
+    assert sign_flip_p(np.tile([1.0, -1.0], 8), 4000, 0) > 0.5
+
+
+def test_drawn_flips_of_effects_of_one_size_are_binomial():
+    """60 of 100 patients above 0: as many or more of 100 coins, 0.0284."""
+    effects = np.repeat([1.0, -1.0], [60, 40])
+    assert sign_flip_p(effects, 4000, 0) == pytest.approx(binom.sf(59, 100, 0.5), abs=0.009)
 
 
 def test_drawn_flips_show_no_more_than_their_number():
