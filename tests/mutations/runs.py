@@ -6,6 +6,7 @@ __all__ = ["MUTANTS"]
 
 RUN, REUSE = "tests/pipeline/runs/test_run.py", "tests/pipeline/runs/test_reuse.py"
 LOCK = "tests/pipeline/runs/test_locking.py"
+GROWING = "tests/pipeline/runs/test_growing_cohort.py"
 LOCKING = (
     f"{LOCK}::test_a_run_that_was_locked_first_is_not_exploratory_and_names_register_and_key",
     f"{LOCK}::test_what_changes_after_the_lock_is_named[the model's weights]",
@@ -52,14 +53,11 @@ MUTANTS: list[Mutant] = [
         ('entry.body["weights"] == weights and entry.time < before', 'entry.body["weights"] == weights'),
         ("and entry.time < before", "and entry.time <= before"),
         ('if entry.event == "look" and', 'if entry.event == "lock" and'),
-        ("if hashlib.sha256(content).hexdigest() != digest:", "if False:"),
         ("return (True, listed) if isinstance", "return (False, listed) if isinstance"),
         ("(not wanted.isdisjoint(listed), None)", "(wanted <= listed, None)"),
-        ("gone |= listed - kept", "gone = listed - kept"),
-        ('== ("look", lock)', '[:1] == ("look",)'),
-        ("lost.append(run)", "pass"),
-        ("wanted -= listed", "pass"),
-        ("self.entries[: look.sequence]", "self.entries"),
+        ("self.entries[:before]", "self.entries"),
+        ("if known is None or known.lock != lock or not", "if known is None or not"),
+        ("    known.follow(register.entries)\n", ""),
         ("0 < length <= self.length and self.entries[length - 1].hash == head", "0 < length <= self.length"),
         ("if length > len(entries) or entries[length - 1].hash != digest:", "if False:"),
         ("    if not sound:", "    if False:"),
@@ -67,6 +65,24 @@ MUTANTS: list[Mutant] = [
         ("    if (folder / _HEAD).exists() or (folder / _COHORTS).exists():", "    if (folder / _HEAD).exists():"),
         ("        _write_head(folder, key, entry)\n", ""),
         ("if bool(facts.amended_from) != bool(reason.strip()) or", "if False or"),
+        tests=("tests/pipeline/findings/custody/test_register.py", "-k", "not processes"),
+    ),
+    *of(
+        "pipeline/findings/custody/study_lists.py",
+        ("if hashlib.sha256(content).hexdigest() != digest:", "if False:"),
+        tests=("tests/pipeline/findings/custody/test_register.py", "-k", "not processes"),
+    ),
+    *of(
+        "pipeline/findings/custody/seen_studies.py",
+        ('== ("look", self.lock)', '[:1] == ("look",)'),
+        ('self.lost.append(look["run"])', "pass"),
+        ('self._first.setdefault(line[:_IMAGE], look["run"])', 'self._first[line[:_IMAGE]] = look["run"]'),
+        ('if "contents" in look:', "if True:"),
+        ('if "contents" in look:', "if False:"),
+        ("sum(image not in images", "sum(image in images"),
+        ("if line[_IMAGE + 1 :] not in contents", "if True"),
+        ("for image in others if image in images", "for image in others"),
+        ('if line.encode("ascii") not in self._lines', "if line"),
         tests=("tests/pipeline/findings/custody/test_register.py", "-k", "not processes"),
     ),
     *of(
@@ -116,20 +132,44 @@ MUTANTS: list[Mutant] = [
         ("removed = [study for study in lock.studies if study not in subject.studies]", "removed: list[str] = []"),
         ('"model": "the model\'s weights",\n', ""),
         ("    if not times:", "    if False:"),
-        ("reasons += _by_the_register(lock, subject, key)", "pass"),
+        ("reasons += _by_the_register(lock, subject, key, known, since)", "pass"),
         (
             "looks = register.looks(subject.fixed.model, subject.images,",
             "looks = register.looks(subject.fixed.model, (),",
         ),
         ("datetime.fromisoformat(lock.first_locked_at))\n", "datetime.fromisoformat(str(lock.locked_at)))\n"),
-        ("enter_look(key, LookFacts(run, subject.fixed.model, lock.digest), subject.images)", "pass"),
+        ("enter_look(key, facts, subject.images, had", "enter_look(key, facts, (), had"),
         ("first = previous.first_locked_at if previous else now", "first = now"),
         ("tuple(look.run for look in seen if look.time >= since)", "()"),
         tests=LOCKING,
     ),
     *of(
+        "pipeline/runs/locking.py",
+        (
+            "altered = since.altered | (_had_otherwise(seen, subject) if seen is not None else frozenset())",
+            "altered = since.altered",
+        ),
+        (
+            "if since.mark is not None and not register.holds(since.mark.length, since.mark.head):",
+            "if False:",
+        ),
+        ("subject.had if lock.open_cohort else None", "None"),
+        ("*_since_a_run(NOTHING_CHANGED, subject, under_it)]", "]"),
+        ("study_content(source.sha256, source.study)", "study_content(source.sha256, source.sha256)"),
+        tests=(GROWING,),
+    ),
+    *of(
+        "pipeline/verify/register.py",
+        ("if altered := len(seen.altered(images, contents)):", "if False:"),
+        ('register.seen(look.body["lock"], look.sequence)', 'register.seen(look.body["lock"])'),
+        tests=(GROWING,),
+    ),
+    *of(
         "pipeline/runs/start.py",
-        ("mark = enter_run(spec.run, spec.lock, start.subject, start.key)", "mark = spec.lock.register_mark"),
+        (
+            "mark = enter_run(spec.run, spec.lock, start.subject, start.key, start.under_lock)",
+            "mark = spec.lock.register_mark",
+        ),
         tests=LOCKING[:1],
     ),
     *of(
@@ -144,18 +184,26 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/runs/reuse.py",
-        ("sources.get(study) != carried.audit.source_sha256", "False"),
+        ("sources[study] != carried.audit.source_sha256", "False"),
         tests=(f"{RUN}::test_a_changed_mask_or_label_is_a_new_study",),
     ),
     *of(
         "pipeline/runs/reuse.py",
-        ("        if not trust.holds(run, shard):\n            continue\n", ""),
+        ("            if not trust.holds(run, shard):\n                continue\n", ""),
         tests=("tests/test_falsify.py::test_a_falsification_is_detected_and_named[a forged shard, then a plain run]",),
     ),
     *of(
         "pipeline/runs/reuse.py",
         ('return entry.model_copy(update={"map": f"../{run}/{entry.map}"})', "return entry"),
         tests=(f"{RUN}::test_only_what_is_new_is_computed_again",),
+    ),
+    *of(
+        "pipeline/runs/reuse.py",
+        ("_shards(run, own=made in untold)", "_shards(run, own=False)"),
+        ("_shards(run, own=made in untold)", "_shards(run, own=True)"),
+        ("trust.members(run) if trust.holds_if_told(run, REUSED) else None", "trust.members(run)"),
+        ("untold[made] = wanted - told", "untold[made] = set()"),
+        tests=(REUSE, "-k", "older or comes_back"),
     ),
     *of(
         "pipeline/runs/reuse.py",

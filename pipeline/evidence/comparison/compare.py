@@ -13,7 +13,7 @@ from pipeline.evidence.cohort.units import UnitGatherer
 from pipeline.evidence.columns.unit import NOT_ANALYSED
 from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.comparison.answering import answered
-from pipeline.evidence.comparison.differing import differing, not_compared, withheld_margin
+from pipeline.evidence.comparison.differing import differing, looked_at_again, not_compared, withheld_margin
 from pipeline.evidence.comparison.figures import Asking, FigureName, figure_change
 from pipeline.evidence.comparison.flips import flipped_calls, flipped_hits
 from pipeline.evidence.comparison.paired_scores import AskedStudies, JoinedUnits, PairedScores
@@ -78,6 +78,7 @@ def compare_runs(
         Bootstrap(b.results.provenance.replicates, b.results.provenance.seed, plan.confidence),
         plan.missing_at_most,
         plan.margins,
+        looked_at_again(b.results) if plan.locked else None,
         withheld_margin(a, b),
     )
     studies = AskedStudies.of(a, b, pairs.asked)
@@ -142,7 +143,7 @@ def _of_the_classifier(a: RunRecords, b: RunRecords, studies: AskedStudies, aski
         shown = label if len(labels) > 1 else None
         name = FigureName(metric, CLASSIFIER, CLASSIFIER, shown, "all", "higher")
         if len(scores):
-            yield figure_change(name, scores, scale, asking)
+            yield figure_change(name, scores, scale, asking, asking.withheld)
 
 
 def _classifier_scores(metric: str, label: str | None, studies: AskedStudies) -> PairedScores:
@@ -189,7 +190,7 @@ def _of_a_map(
         name = FigureName(facts.name, *maps, label, "reference_positive", facts.better)
         # a margin of several labels has to hold for each: it is not asked of all of them together
         asked = asking if label is not None or not judged else Asking(asking.bootstrap, 1.0, {})
-        figure = figure_change(name, chosen, scale, asked, asking.withheld)
+        figure = figure_change(name, chosen, scale, asked, asking.withheld or asking.withheld_of_maps)
         with_hits = facts.name == _HITS and label is None
         yield figure, list(flipped_hits(chosen, maps[1], joined.targets, studies)) if with_hits else []
 
