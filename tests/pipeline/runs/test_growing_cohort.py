@@ -104,7 +104,7 @@ def with_another_mask(config):
 
 def with_a_coarser_mask(config):
     """Lower the resolution of a mask: each block of eight voxels is marked where one of them was."""
-    path = mask_of(config, "study04")
+    path = mask_of(config, "study04", "ben")
     image = nibabel.load(path)
     blocks = image.get_fdata().reshape(10, 2, 12, 2, 8, 2).max(axis=(1, 3, 5))
     coarse = np.repeat(np.repeat(np.repeat(blocks, 2, 0), 2, 1), 2, 2).astype(np.uint8)
