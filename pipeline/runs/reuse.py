@@ -227,8 +227,8 @@ def earlier_answers(
                     answers.put(study, answer)
                     if complete(answer):
                         wanted.discard(study)
-        if made not in untold and (told := _told_by(run, trust, sources)) is not None:
-            untold[made] = wanted - told
+        if made not in untold and (answered := _told_by(run, trust, sources)) is not None:
+            untold[made] = wanted - answered
     return answers
 
 

@@ -8,7 +8,7 @@ from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, LedgerFau
 from pipeline.findings.custody.register import Register, read_register, register_folder, register_is_here
 from pipeline.findings.custody.seen_studies import study_content
 from pipeline.findings.custody.site_key import fingerprint_of, site_fingerprint
-from pipeline.findings.custody.study_lists import read_list
+from pipeline.findings.custody.study_lists import read_study_list
 from pipeline.findings.facts import Lock
 from pipeline.findings.members.table import MemberTable
 from pipeline.findings.spec import RunSpec
@@ -100,7 +100,7 @@ def _had_before(members: MemberTable | None, register: Register, look: LedgerEnt
 
     Where the list of its own images is lost or altered, which they were is not known, and nothing is told.
     """
-    images = read_list(register.folder, look.body["cohort"])
+    images = read_study_list(register.folder, look.body["cohort"])
     if isinstance(images, str):
         return
     seen = register.seen(look.body["lock"], look.sequence)

@@ -19,7 +19,7 @@ from pipeline.findings.custody.ledger import Ledger, LedgerEntry, LedgerError, L
 from pipeline.findings.custody.seen_studies import SeenStudies
 from pipeline.findings.custody.site_key import SiteKey, verify_signature
 from pipeline.findings.custody.state_folder import named_folder, private_folder, state_folder
-from pipeline.findings.custody.study_lists import LISTS, list_content, read_list, write_list
+from pipeline.findings.custody.study_lists import LISTS, list_content, read_study_list, write_study_list
 
 __all__ = [
     "PLACE_FILE",
@@ -124,7 +124,7 @@ class Register:
 
         Where the list of its own studies is lost or altered, which they were is not known, and there is none.
         """
-        own = read_list(self.folder, look.body["cohort"])
+        own = read_study_list(self.folder, look.body["cohort"])
         return () if isinstance(own, str) else self._looks(look.body["weights"], own, before)
 
     def seen(self, lock: str, before: int | None = None) -> SeenStudies:
@@ -226,7 +226,7 @@ def entering_lock(
         raise ConfigError(f"--amend: needs a reason of one line, 1 to 500 characters, not {facts.reason!r}")
     content, folder = list_content(studies), folder or _folder()
     with _opened(folder, key) as (ledger, register):
-        body = {**asdict(facts), "studies": len(set(studies)), "cohort": write_list(folder, content)}
+        body = {**asdict(facts), "studies": len(set(studies)), "cohort": write_study_list(folder, content)}
         with ledger.appending("lock", **body) as entry:
             yield register, entry
         _write_head(folder, key, entry)
@@ -252,10 +252,10 @@ def enter_look(
     """
     content, folder = list_content(studies), folder or _folder()
     with _opened(folder, key) as (ledger, register):
-        body = {**asdict(facts), "cohort": write_list(folder, content)}
+        body = {**asdict(facts), "cohort": write_study_list(folder, content)}
         if had is not None:
             new = _seen_by(register, str(facts.lock), known).new_among(had)
-            body["contents"] = write_list(folder, list_content(new))
+            body["contents"] = write_study_list(folder, list_content(new))
         entry = ledger.append("look", **body)
         _write_head(folder, key, entry)
         return register.since, entry
@@ -344,5 +344,5 @@ def _head_statement(head: dict[str, Any]) -> bytes:
 
 def _overlap(folder: Path, digest: str, wanted: Set[bytes]) -> tuple[bool, str | None]:
     """Tell whether a cohort may hold one of the ``wanted`` studies, and what keeps that from being known."""
-    listed = read_list(folder, digest)
+    listed = read_study_list(folder, digest)
     return (True, listed) if isinstance(listed, str) else (not wanted.isdisjoint(listed), None)

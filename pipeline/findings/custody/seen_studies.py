@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.findings.custody.chain import LedgerEntry
-from pipeline.findings.custody.study_lists import read_list
+from pipeline.findings.custody.study_lists import read_study_list
 
 __all__ = ["SeenStudies", "had_as", "study_content"]
 
@@ -58,7 +58,7 @@ class SeenStudies:
         if digest in self._read:
             return
         self._read.add(digest)
-        lines = read_list(self.folder, digest)
+        lines = read_study_list(self.folder, digest)
         if isinstance(lines, str):
             self.lost.append(look["run"])
             return

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.errors import OutputError
 from pipeline.files import written
 
-__all__ = ["LISTS", "list_content", "list_path", "read_list", "write_list"]
+__all__ = ["LISTS", "list_content", "list_path", "read_study_list", "write_study_list"]
 
 LISTS = "cohorts"
 """The folder of the lists, in that of the register."""
@@ -35,7 +35,7 @@ def list_content(lines: Collection[str]) -> bytes:
     return "".join(f"{line}\n" for line in sorted(set(lines))).encode("ascii")
 
 
-def write_list(folder: Path, content: bytes) -> str:
+def write_study_list(folder: Path, content: bytes) -> str:
     """Write a list, unless it is there, and return its digest.
 
     Raises:
@@ -49,7 +49,7 @@ def write_list(folder: Path, content: bytes) -> str:
     return digest
 
 
-def read_list(folder: Path, digest: str) -> frozenset[bytes] | str:
+def read_study_list(folder: Path, digest: str) -> frozenset[bytes] | str:
     """Return the lines of a list, or what keeps them from being known."""
     try:
         content = list_path(folder, digest).read_bytes()

@@ -60,8 +60,8 @@ def measure(nights: int, studies: int, *, quiet: bool, verify: bool) -> None:
             print(f"  finished as {max(begun.parent.glob('*/results.json')).parent.name}", flush=True)
         if quiet:
             wall, processor, grown = zip(*(as_command(config) for _ in range(QUIET)), strict=True)
-            told = f"{median(wall):.1f} s, {median(processor):.1f} CPU s, {max(grown)} bytes"
-            print(f"  a night that brings nothing new: {told}", flush=True)
+            cost = f"{median(wall):.1f} s, {median(processor):.1f} CPU s, {max(grown)} bytes"
+            print(f"  a night that brings nothing new: {cost}", flush=True)
         if verify:
             print(f"  verified in {verified(max(begun.parent.glob('*/results.json')).parent):.1f} CPU s", flush=True)
 

@@ -112,7 +112,7 @@ def test_each_night_enters_what_is_new_and_reads_each_line_once(folder, key, mon
     known = register.seen(study("lock"))
     read = []
     monkeypatch.setattr(
-        "pipeline.findings.custody.seen_studies.read_list", lambda _, digest: read.append(digest) or frozenset()
+        "pipeline.findings.custody.seen_studies.read_study_list", lambda _, digest: read.append(digest) or frozenset()
     )
     night(folder, key, "d", had(1, 2, 3, 4), known)
     assert read == [], "what the start has read is not read again"
