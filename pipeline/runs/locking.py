@@ -1,6 +1,6 @@
 """Locking an audit, amending a lock in the open, and holding a run against lock and register."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,7 +62,7 @@ class Subject:
 
     ``studies`` goes from a pseudonym to the hash of the study's files; ``images`` are the hashes of their images alone,
     by which the register knows a study, whatever masks it has. ``had`` says, in the order of ``studies``, as what each
-    is had (``had_as``).
+    is had (``had_as``). ``copies`` are the studies whose image one of another patient has as well, and before them.
     """
 
     audit: str
@@ -71,6 +71,7 @@ class Subject:
     images: Sequence[str]
     had: Sequence[str]
     has_criteria: bool
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,16 @@ def subject_of(config: AuditConfig, model: ModelHashes, sources: Sequence[StudyS
         Texts(sorted({image_of(source) for source in sources})),
         had_in(sources),
         bool(config.criteria),
+        tuple(_copies(sources)),
     )
+
+
+def _copies(sources: Iterable[StudySource]) -> Iterator[str]:
+    """Yield the studies whose image one of another patient, listed before, has as well: byte by byte."""
+    patients: dict[str, str] = {}
+    for source in sources:
+        if patients.setdefault(image_of(source), source.patient) != source.patient:
+            yield source.study
 
 
 def had_in(sources: Iterable[StudySource]) -> Texts:
@@ -259,7 +269,9 @@ def _differences(lock: LockFile, subject: Subject) -> list[str]:
     removed = [study for study in lock.studies if study not in subject.studies]
     altered = [study for study, sha256 in subject.studies.items() if lock.studies.get(study, sha256) != sha256]
     parts = [([] if lock.open_cohort else added, "added to"), (removed, "removed from"), (altered, "altered in")]
-    return changed + [f"{_counted(studies)} {what} the cohort" for studies, what in parts if studies]
+    changed += [f"{_counted(studies)} {what} the cohort" for studies, what in parts if studies]
+    copies = [study for study in subject.copies if study not in lock.studies] if lock.open_cohort else []
+    return changed + ([f"{_counted(copies)} added with the image of another patient"] if copies else [])
 
 
 def _since_a_run(since: ChangedStudies, subject: Subject, seen: SeenStudies | None) -> list[str]:

@@ -154,6 +154,8 @@ MUTANTS: list[Mutant] = [
             "if False:",
         ),
         ("subject.had if lock.open_cohort else None", "None"),
+        ("[study for study in subject.copies if study not in lock.studies]", "list(subject.copies)"),
+        ("!= source.patient:\n            yield source.study", "!= source.patient:\n            pass"),
         ("*_since_a_run(NOTHING_CHANGED, subject, under_it)]", "]"),
         ("study_content(source.sha256, source.study)", "study_content(source.sha256, source.sha256)"),
         tests=(GROWING,),

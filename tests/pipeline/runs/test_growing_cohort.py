@@ -210,6 +210,27 @@ def test_a_patient_whose_studies_are_given_to_two_is_seen(looked, move):
     assert after_a_start(config) == (altered,), "the night after it is no better"
 
 
+@pytest.mark.parametrize("locked_with", [False, True])
+def test_a_hit_that_is_added_again_as_another_patient_is_seen(tmp_path, locked_with):
+    """Who has the image of one patient count as that of ten has ten times the evidence; what was locked so is said."""
+    config = plant(tmp_path / "first", 3)
+    copy = {"study": "again", "patient": "somebody else"}
+
+    def add_copy():
+        write_manifest(config.parent / "archive", [*rows_of(config), rows_of(config)[0] | copy])
+
+    if locked_with:
+        add_copy()
+    lock(config, cohort_open=True)
+    if not locked_with:
+        assert after_a_start(config) == ()
+        add_copy()
+    reasons = after_a_start(config)
+    assert [reason.partition(") ")[2] for reason in reasons] == (
+        [] if locked_with else ["added with the image of another patient after the lock"]
+    )
+
+
 def test_a_patient_who_is_two_from_the_first_look_on_is_two(looked):
     """The limit: whose studies they are is what the archive says, and nothing else tells."""
     config, _ = looked
