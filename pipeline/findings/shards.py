@@ -10,9 +10,10 @@ import re
 import sys
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from pipeline.errors import OutputError
 from pipeline.files import written
 from pipeline.findings.carried import Carried
+from pipeline.findings.frozen_model import share_names_of_fields
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapScores
 from pipeline.findings.study_audit import StudyAudit
@@ -337,16 +339,9 @@ def _study(rows: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]
         for row in (rows if chosen is None else chosen)
         if row["target"] is not None
     ]
-    _share_names_of_fields(map_scores)
+    scores = (score for entry in map_scores for score in entry.scores)
+    deque(share_names_of_fields(chain(map_scores, scores)), maxlen=0)
     return StudyAudit.model_validate({**study, "map_scores": map_scores})
-
-
-def _share_names_of_fields(map_scores: Iterable[MapScores]) -> None:
-    """Let a study's scores have one set of the names of their fields: a set of its own each is half of a record."""
-    shared: dict[tuple[str, ...], set[str]] = {}
-    for model in (*map_scores, *(score for entry in map_scores for score in entry.scores)):
-        names = model.model_fields_set
-        object.__setattr__(model, "__pydantic_fields_set__", shared.setdefault(tuple(sorted(names)), names))
 
 
 def write_maps(path: Path, maps: Maps) -> None:

@@ -1,15 +1,15 @@
 """What an earlier night has tried on the model: its rows are taken over where nothing that they follow from changed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from cam import METHODS
 from pipeline.config import digest_of
-from pipeline.errors import OutputError
 from pipeline.findings.experiments.bundle import FamilyRows, experiment_file, read_experiments
-from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, RunSpec, read_members, read_spec
+from pipeline.findings.spec import RunSpec
 from pipeline.packed.texts import TextMap
-from pipeline.runs.reuse import EarlierRuns
+from pipeline.runs.reuse import EarlierRuns, stated_by
 from pipeline.studies.study import PASSING
 from pipeline.vocabulary import Family
 
@@ -54,20 +54,25 @@ def _held(
     run: Path, trust: EarlierRuns, spec: RunSpec, wanted: Mapping[Family, str]
 ) -> Iterator[tuple[Family, FamilyRows]]:
     """Yield the families of one run whose recipes are these, and whose rows its signed ledger tells of."""
-    if not (trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)):
+    if not _may_hold(stated_by(run), spec, wanted):
         return
-    try:
-        earlier = read_spec(run)
-        hashes = TextMap((member.study, member.source_sha256) for member in read_members(run))
-    except OutputError:
-        return  # of another version
-    if earlier.study_recipe != spec.study_recipe:
+    earlier, members = trust.specification(run), trust.members(run)
+    if earlier is None or members is None or earlier.study_recipe != spec.study_recipe:
         return
+    hashes = TextMap((member.study, member.source_sha256) for member in members)
     for family, recipe in wanted.items():
         if family in earlier.experiments and experiment_recipe(earlier, family, hashes) == recipe:
             rows = _rows(run, trust, family)
             if rows is not None and not _may_have_been_the_machine(rows):
                 yield family, rows
+
+
+def _may_hold(stated: Mapping[str, Any], spec: RunSpec, wanted: Collection[Family]) -> bool:
+    """Tell by what a run says, which is not proved yet, whether its list of studies is worth reading."""
+    tried = stated.get("experiments")
+    return stated.get("study_recipe") == spec.study_recipe and any(
+        isinstance(tried, Mapping) and tried.get(family) == list(spec.experiments[family]) for family in wanted
+    )
 
 
 def _may_have_been_the_machine(rows: FamilyRows) -> bool:

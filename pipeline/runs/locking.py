@@ -1,6 +1,6 @@
 """Locking an audit, amending a lock in the open, and holding a run against lock and register."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from pipeline.config import AuditConfig
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, LedgerFault
 from pipeline.findings.custody.register import LockFacts, LookFacts, Register, enter_look, entering_lock, read_register
+from pipeline.findings.custody.seen_studies import SeenStudies, had_as, study_content
 from pipeline.findings.custody.site_key import SiteKey
 from pipeline.findings.custody.time_stamp import Authority
 from pipeline.findings.facts import Amendment, Lock, RegisterMark
@@ -18,7 +19,19 @@ from pipeline.packed.texts import TextMap, Texts
 from pipeline.program import camaudit_version, program_digest
 from pipeline.walk.sources import StudySource
 
-__all__ = ["Subject", "compare", "counted", "enter_run", "first_in_register", "image_of", "lock_audit", "subject_of"]
+__all__ = [
+    "NOTHING_CHANGED",
+    "ChangedStudies",
+    "KnownLooks",
+    "Subject",
+    "compare",
+    "enter_run",
+    "had_in",
+    "image_of",
+    "known_looks",
+    "lock_audit",
+    "subject_of",
+]
 
 _CHANGED = {
     "recipe": "the configuration",
@@ -48,14 +61,44 @@ class Subject:
     """What an audit is about: what a lock fixes, and the studies.
 
     ``studies`` goes from a pseudonym to the hash of the study's files; ``images`` are the hashes of their images alone,
-    by which the register knows a study, whatever masks it has.
+    by which the register knows a study, whatever masks it has. ``had`` says, in the order of ``studies``, as what each
+    is had (``had_as``). ``copies`` are the studies whose image one of another patient has as well, and before them.
     """
 
     audit: str
     fixed: Fixed
     studies: Mapping[str, str]
     images: Sequence[str]
+    had: Sequence[str]
     has_criteria: bool
+    copies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChangedStudies:
+    """Studies that the newest run under a lock had and that are no more, or are otherwise; by pseudonym.
+
+    ``run`` is that run, and ``mark`` what the register held when it started.
+    """
+
+    removed: frozenset[str] = frozenset()
+    altered: frozenset[str] = frozenset()
+    run: str = ""
+    mark: RegisterMark | None = None
+
+
+NOTHING_CHANGED = ChangedStudies()
+
+
+@dataclass(frozen=True)
+class KnownLooks:
+    """What the register held when a run was begun, read once. ``register``: None where there is none.
+
+    ``seen`` is what runs under the lock had; None unless it is that of a growing cohort.
+    """
+
+    register: Register | None = None
+    seen: SeenStudies | None = None
 
 
 def subject_of(config: AuditConfig, model: ModelHashes, sources: Sequence[StudySource]) -> Subject:
@@ -65,8 +108,23 @@ def subject_of(config: AuditConfig, model: ModelHashes, sources: Sequence[StudyS
         fixed_by(config, model.sha256, model.code_sha256, program_digest()),
         TextMap((source.study, source.sha256) for source in sources),
         Texts(sorted({image_of(source) for source in sources})),
+        had_in(sources),
         bool(config.criteria),
+        tuple(_copies(sources)),
     )
+
+
+def _copies(sources: Iterable[StudySource]) -> Iterator[str]:
+    """Yield the studies whose image one of another patient, listed before, has as well: byte by byte."""
+    patients: dict[str, str] = {}
+    for source in sources:
+        if patients.setdefault(image_of(source), source.patient) != source.patient:
+            yield source.study
+
+
+def had_in(sources: Iterable[StudySource]) -> Texts:
+    """Return as what each study is had (``had_as``), by which the register knows a growing cohort."""
+    return Texts(had_as(image_of(source), study_content(source.sha256, source.study)) for source in sources)
 
 
 def image_of(source: StudySource) -> str:
@@ -99,8 +157,7 @@ def lock_audit(
     facts = LockFacts(subject.audit, draft.digest, subject.fixed.model, before, amend)
     with entering_lock(key, facts, subject.images) as (register, entry):
         lock = draft if previous is None else _amended(draft, previous, subject, register, entry)
-        now, since = entry.time.isoformat(), register.since.isoformat(timespec="seconds")
-        mark = RegisterMark(since=since, head=entry.hash, length=entry.sequence + 1)
+        now, mark = entry.time.isoformat(), _mark(register.since, entry)
         first = previous.first_locked_at if previous else now
         lock = lock.model_copy(update={"locked_at": now, "first_locked_at": first, "register_mark": mark}).signed(key)
         if authority is not None:
@@ -133,32 +190,50 @@ def _amended(draft: LockFile, previous: LockFile, subject: Subject, register: Re
     """Return a lock that tells what it changes of the one before, and which runs had been looked at by then."""
     seen = register.looks(subject.fixed.model, subject.images, entry.time)
     since = datetime.fromisoformat(previous.first_locked_at)
+    under_it = register.seen(previous.digest)
+    changed = [*_differences(previous, subject), *_since_a_run(NOTHING_CHANGED, subject, under_it)]
     amendment = Amendment(
         amended_at=entry.time.isoformat(),
         reason=entry.body["reason"],
         previous=previous.digest,
         previous_locked_at=previous.locked_at,
-        changed=tuple(_differences(previous, subject) + _dropped(register, previous.digest, subject)),
+        changed=(*changed, *_dropped(under_it, subject)),
         seen=tuple(look.run for look in seen if look.time >= since),
     )
     return draft.model_copy(update={"amendments": (*draft.amendments, amendment)})
 
 
-def compare(lock: LockFile | None, subject: Subject, key: SiteKey, since: Sequence[str] = ()) -> Lock:
-    """Hold a run against its lock and the register; every difference is a reason to call the run exploratory.
-
-    ``since`` are differences to earlier runs under the lock, in words (``changed_since``).
+def known_looks(lock: LockFile | None) -> KnownLooks:
+    """Read the register, and what runs under the lock of a growing cohort had.
 
     Raises:
         LedgerError: when the register was altered.
+    """
+    if lock is None:
+        return KnownLooks()
+    try:
+        register = read_register()
+    except LedgerError as error:
+        if error.fault is LedgerFault.UNREADABLE:
+            return KnownLooks()
+        raise
+    return KnownLooks(register, register.seen(lock.digest) if lock.open_cohort else None)
+
+
+def compare(
+    lock: LockFile | None, subject: Subject, key: SiteKey, known: KnownLooks, since: ChangedStudies = NOTHING_CHANGED
+) -> Lock:
+    """Hold a run against its lock and the register; every difference is a reason to call the run exploratory.
+
+    ``since`` are differences to the newest run under the lock (``changed_since``).
     """
     reasons = [] if subject.has_criteria else ["there are no acceptance criteria"]
     if lock is None:
         reasons.append("nothing was locked before the run")
     else:
         reasons += [f"{what} after the lock" for what in _differences(lock, subject)]
-        reasons += since
-        reasons += _by_the_register(lock, subject, key)
+        reasons += _since_a_run(since, subject, known.seen)
+        reasons += _by_the_register(lock, subject, key, known, since)
     return Lock(
         locked_at=lock.locked_at if lock else None,
         open_cohort=lock is not None and lock.open_cohort,
@@ -172,33 +247,18 @@ def compare(lock: LockFile | None, subject: Subject, key: SiteKey, since: Sequen
     )
 
 
-def first_in_register(lock: Lock, subject: Subject) -> Mapping[str, str]:
-    """Return which run under the lock of a growing cohort had each image first, by the image's hash.
-
-    Neither what studies are called now, nor where that run was kept, nor a night without them makes them newer.
-
-    Raises:
-        LedgerError: when the register was altered.
-    """
-    if lock.digest is None or not lock.open_cohort:
-        return {}
-    try:
-        return read_register().first_under(lock.digest, subject.images)
-    except LedgerError as error:
-        if error.fault is LedgerFault.UNREADABLE:
-            return {}  # compare says that there is none
-        raise
-
-
-def enter_run(run: str, lock: Lock, subject: Subject, key: SiteKey) -> RegisterMark:
+def enter_run(run: str, lock: Lock, subject: Subject, key: SiteKey, seen: SeenStudies | None = None) -> RegisterMark:
     """Enter the start of a run in the register, before its first inference; return what the register holds then.
+
+    ``seen`` is what was read of earlier runs under the lock (``known_looks``).
 
     Raises:
         LedgerError: when the register was altered.
         OutputError: when it cannot be written.
     """
-    enter_look(key, LookFacts(run, subject.fixed.model, lock.digest), subject.images)
-    return _mark(read_register())
+    facts, had = LookFacts(run, subject.fixed.model, lock.digest), subject.had if lock.open_cohort else None
+    since, entry = enter_look(key, facts, subject.images, had=had, known=seen)
+    return _mark(since, entry)
 
 
 def _differences(lock: LockFile, subject: Subject) -> list[str]:
@@ -209,23 +269,47 @@ def _differences(lock: LockFile, subject: Subject) -> list[str]:
     removed = [study for study in lock.studies if study not in subject.studies]
     altered = [study for study, sha256 in subject.studies.items() if lock.studies.get(study, sha256) != sha256]
     parts = [([] if lock.open_cohort else added, "added to"), (removed, "removed from"), (altered, "altered in")]
-    return changed + [f"{counted(studies)} {what} the cohort" for studies, what in parts if studies]
+    changed += [f"{_counted(studies)} {what} the cohort" for studies, what in parts if studies]
+    copies = [study for study in subject.copies if study not in lock.studies] if lock.open_cohort else []
+    return changed + ([f"{_counted(copies)} added with the image of another patient"] if copies else [])
 
 
-def counted(studies: Sequence[str]) -> str:
+def _since_a_run(since: ChangedStudies, subject: Subject, seen: SeenStudies | None) -> list[str]:
+    """Return in words what runs under the lock of a growing cohort had otherwise: the newest here, and any anywhere.
+
+    Where a run was kept and what its files were called is no matter to the register: it knows images, and as what they
+    were had.
+    """
+    altered = since.altered | (_had_otherwise(seen, subject) if seen is not None else frozenset())
+    parts = ((since.removed, "removed from"), (altered, "altered in"))
+    return [f"{_counted(sorted(names))} {what} the cohort after a run under the lock" for names, what in parts if names]
+
+
+def _had_otherwise(seen: SeenStudies, subject: Subject) -> frozenset[str]:
+    """Return the studies whose image a run under the lock had with other masks, reference, groups, name or patient."""
+    images, contents = _images(subject), {line.partition(" ")[2].encode("ascii") for line in subject.had}
+    altered = seen.altered(images, contents)
+    lines = zip(subject.studies, subject.had, strict=True) if altered else ()
+    return frozenset(study for study, line in lines if line.partition(" ")[0].encode("ascii") in altered)
+
+
+def _images(subject: Subject) -> frozenset[bytes]:
+    return frozenset(image.encode("ascii") for image in subject.images)
+
+
+def _counted(studies: Sequence[str]) -> str:
     """Return how many studies there are, of one or more, and the first, as the subject of a sentence in the past."""
     return f"{len(studies)} {'study was' if len(studies) == 1 else 'studies were'} (first {studies[0]})"
 
 
-def _by_the_register(lock: LockFile, subject: Subject, key: SiteKey) -> list[str]:
+def _by_the_register(
+    lock: LockFile, subject: Subject, key: SiteKey, known: KnownLooks, since: ChangedStudies
+) -> list[str]:
+    register = known.register
     if lock.public != key.public:
         return ["the lock was signed with another key than this site's"]
-    try:
-        register = read_register()
-    except LedgerError as error:
-        if error.fault is LedgerFault.UNREADABLE:
-            return ["there is no register of looks here that knows this lock"]
-        raise
+    if register is None:
+        return ["there is no register of looks here that knows this lock"]
     times = [entry.time.isoformat() for entry in register.locks if entry.body["lock"] == _entered(lock)]
     if not times:
         return ["the register of looks does not know this lock"]
@@ -233,8 +317,10 @@ def _by_the_register(lock: LockFile, subject: Subject, key: SiteKey) -> list[str
         return ["the lock's time is not the one of its entry in the register"]
     if not register.holds(lock.register_mark.length, lock.register_mark.head):
         return ["the register of looks is not the one that the lock was entered in"]
+    if since.mark is not None and not register.holds(since.mark.length, since.mark.head):
+        return [f"the register of looks is not the one that run {since.run} under the lock was entered in"]
     looks = register.looks(subject.fixed.model, subject.images, datetime.fromisoformat(lock.first_locked_at))
-    dropped = _dropped(register, lock.digest, subject) if lock.open_cohort else []
+    dropped = _dropped(known.seen, subject) if known.seen is not None else []
     return dropped + [
         f"run {look.run} looked at these weights on studies of this cohort before the lock was set"
         + (f" (cannot be ruled out: {look.doubt})" if look.doubt else "")
@@ -242,18 +328,18 @@ def _by_the_register(lock: LockFile, subject: Subject, key: SiteKey) -> list[str
     ]
 
 
-def _dropped(register: Register, lock: str, subject: Subject) -> list[str]:
+def _dropped(seen: SeenStudies, subject: Subject) -> list[str]:
     """Return what runs under a lock had and the cohort has no more, by its images: wherever those runs are now.
 
     Who may take out those who missed, or show them anew, can have any claim MET.
     """
-    gone = register.dropped(lock, subject.images)
-    are = "image is" if gone.images == 1 else "images are"
+    gone = seen.gone(_images(subject))
+    are = "image is" if gone == 1 else "images are"
     lost = [
         f"which studies run {run} under the lock had is not known: its list in the register is lost"
-        for run in gone.lost
+        for run in seen.lost
     ]
-    return [f"{gone.images} {are} gone that a run under the lock had", *lost] if gone.images else lost
+    return [f"{gone} {are} gone that a run under the lock had", *lost] if gone else lost
 
 
 def _entered(lock: LockFile) -> str:
@@ -261,5 +347,5 @@ def _entered(lock: LockFile) -> str:
     return lock.digest if not lock.amendments else lock.model_copy(update={"amendments": lock.amendments[:-1]}).digest
 
 
-def _mark(register: Register) -> RegisterMark:
-    return RegisterMark(since=register.since.isoformat(timespec="seconds"), head=register.head, length=register.length)
+def _mark(since: datetime, entry: LedgerEntry) -> RegisterMark:
+    return RegisterMark(since=since.isoformat(timespec="seconds"), head=entry.hash, length=entry.sequence + 1)

@@ -23,7 +23,7 @@ from pipeline.packed.by_name import MappedByName
 from pipeline.packed.items import Keep, PackedItems
 from pipeline.packed.texts import TextMap
 from pipeline.runs.first_pass import dependent_on_cohort, split_of
-from pipeline.runs.locking import compare, subject_of
+from pipeline.runs.locking import compare, known_looks, subject_of
 from pipeline.runs.reuse import EarlierRuns, changed_since, earlier_answers, earlier_runs, first_seen
 from pipeline.runs.run import Run
 from pipeline.runs.start import (
@@ -116,7 +116,8 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor, k
     subject = subject_of(config, earlier.spec.model, sources)
     locked = read_lock(private.configuration)
     runs = earlier_runs(config.run.output / config.name)
-    lock = compare(locked, subject, key, changed_since(runs, trust, locked, subject.studies))
+    known = known_looks(locked)
+    lock = compare(locked, subject, key, known, changed_since(runs, trust, locked, subject.studies))
     started = datetime.now(UTC)
     spec = earlier.spec.model_copy(
         update={
@@ -134,9 +135,20 @@ def _start(earlier: Run, loaded: LoadedConfig, command: str, auditor: Auditor, k
             "measured": earlier.spec.run,
         }
     )
-    seen = first_seen(runs, trust, lock, subject, sources)
-    rows = _experiments(earlier)
-    return Start(auditor, spec, subject, sources, carried, private.configuration, key, locked, seen, tuning, rows)
+    return Start(
+        auditor,
+        spec,
+        subject,
+        sources,
+        carried,
+        private.configuration,
+        key,
+        lock=locked,
+        first_seen=first_seen(runs, trust, lock, known.seen, sources),
+        under_lock=known.seen,
+        tuning=tuning,
+        experiments=_experiments(earlier),
+    )
 
 
 def _experiments(earlier: Run) -> tuple[FamilyRows, ...]:

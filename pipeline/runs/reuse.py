@@ -4,25 +4,32 @@ Nothing is taken from a run whose ledger, signatures or files do not hold. Rows 
 the new run, so that it can be read alone; a map stays where it was computed, and its row refers to it there.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
+from pipeline.config import digest_of
 from pipeline.errors import OutputError
 from pipeline.findings.carried import REUSED, Carried, MapPlace
 from pipeline.findings.custody.recorded_files import check_file, files_told_by
+from pipeline.findings.custody.seen_studies import SeenStudies
 from pipeline.findings.facts import Lock
 from pipeline.findings.lock import LockFile
+from pipeline.findings.members.member import Member
+from pipeline.findings.members.table import MemberTable
 from pipeline.findings.recipes import Recipes
 from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import iter_answers, maps_path, read_shard, write_shard
-from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, Member, read_members, read_spec
+from pipeline.findings.spec import COHORT_FILE, LEDGER_FILE, SPEC_FILE, RunSpec, read_members, read_spec
 from pipeline.findings.study_audit import StudyAudit
 from pipeline.packed.by_name import PackedByName
 from pipeline.packed.items import Keep, in_memory
 from pipeline.packed.texts import TextMap
-from pipeline.runs.locking import Subject, counted, first_in_register, image_of
+from pipeline.runs.locking import NOTHING_CHANGED, ChangedStudies, image_of
 from pipeline.studies.study import PASSING
 from pipeline.walk.sources import StudySource
 
@@ -39,70 +46,76 @@ __all__ = [
     "run_answers",
 ]
 
+Answer = TypeVar("Answer")
+
 
 def earlier_runs(audits: Path) -> list[Path]:
     """Return the folders of an audit's runs, newest first; an interrupted run counts."""
     return sorted((path.parent for path in audits.glob(f"*/{SPEC_FILE}")), reverse=True)
 
 
+def stated_by(run: Path) -> Mapping[str, Any]:
+    """Return what a run's specification says, held against nothing: good for passing over a run, and for no more."""
+    try:
+        stated = json.loads((run / SPEC_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return stated if isinstance(stated, dict) else {}
+
+
 def first_seen(
-    runs: Iterable[Path], trust: "EarlierRuns", lock: Lock, subject: Subject, sources: Iterable[StudySource]
+    runs: Iterable[Path], trust: "EarlierRuns", lock: Lock, seen: SeenStudies | None, sources: Iterable[StudySource]
 ) -> Mapping[str, str]:
     """Return which run under the same lock had each study first, of those that one had: by the runs and the register.
 
-    What the newest run under it says holds for all before it; the register knows a study by its image, whatever it is
-    called now, and whether or not the newest run had it.
+    What the newest run under it says holds for all before it; the register (``known_looks``) knows a study by its
+    image, whatever it is called now, where that run was kept, and whether or not the newest run had it.
     """
-    by_runs, by_register = _told_by_newest(runs, trust, lock), first_in_register(lock, subject)
+    _, members = _newest_under(runs, trust, lock.digest, lock.locked_at) or (None, ())
+    by_runs = TextMap((member.study, member.first_seen) for member in members)
+    by_register = seen.first_of({image_of(source) for source in sources}) if seen is not None else {}
     if not by_register:
         return by_runs
     names = ((source.study, by_runs.get(source.study), by_register.get(image_of(source))) for source in sources)
     return TextMap((study, min(filter(None, known))) for study, *known in names if any(known))
 
 
-def _told_by_newest(runs: Iterable[Path], trust: "EarlierRuns", lock: Lock) -> Mapping[str, str]:
-    for run in runs:
-        if lock.digest is None or not _lists_its_studies(run, trust):
-            continue
-        with suppress(OutputError):  # a run of another version
-            if read_spec(run).lock.digest == lock.digest:
-                return TextMap((member.study, member.first_seen) for member in read_members(run))
-    return {}
-
-
-def _lists_its_studies(run: Path, trust: "EarlierRuns") -> bool:
-    return trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)
-
-
 def changed_since(
     runs: Iterable[Path], trust: "EarlierRuns", lock: LockFile | None, studies: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Return in words which studies of a growing cohort runs under its lock had, and it has no more or otherwise.
+) -> ChangedStudies:
+    """Return which studies of a growing cohort the newest run under its lock had, and it has no more or otherwise.
 
-    ``runs`` are an audit's, newest first, ``studies`` go from a pseudonym to the hash of what a study is read from. A
-    run that is not EXPLORATORY had all that those before it had, so the older ones are not asked.
+    ``runs`` are an audit's, newest first, ``studies`` go from a pseudonym to the hash of what a study is read from.
+    What older runs had is asked of the register, which knows those that are kept elsewhere as well.
     """
+    newest = None if lock is None else _newest_under(runs, trust, lock.digest, lock.locked_at)
+    if lock is None or not lock.open_cohort or newest is None:
+        return NOTHING_CHANGED
+    spec, members = newest
     removed, altered = set[str](), set[str]()
-    if lock is None or not lock.open_cohort:
-        return ()
-    for run in runs:
-        if not _lists_its_studies(run, trust):
+    for member in members:
+        if member.study not in studies:
+            removed.add(member.study)
+        elif studies[member.study] != member.source_sha256:
+            altered.add(member.study)
+    return ChangedStudies(frozenset(removed), frozenset(altered), spec.run, spec.lock.register_mark)
+
+
+def _newest_under(
+    runs: Iterable[Path], trust: "EarlierRuns", digest: str | None, locked_at: str | None
+) -> tuple[RunSpec, MemberTable] | None:
+    """Return what the newest run under a lock says of itself and of its studies; none from before the lock is asked."""
+    for run in runs if digest is not None and locked_at is not None else ():
+        spec = trust.specification(run)
+        if spec is None:
             continue
-        with suppress(OutputError):  # a run of another version
-            spec = read_spec(run)
-            if spec.lock.digest != lock.digest:
-                continue
-            for member in read_members(run):
-                if studies.get(member.study, member.source_sha256) != member.source_sha256:
-                    altered.add(member.study)
-                elif member.study not in studies:
-                    removed.add(member.study)
-            if not spec.lock.exploratory:
-                break
-    parts = ((removed, "removed from"), (altered, "altered in"))
-    return tuple(
-        f"{counted(sorted(names))} {what} the cohort after a run under the lock" for names, what in parts if names
-    )
+        if spec.lock.digest == digest:
+            members = trust.members(run)
+            if members is not None:
+                return spec, members
+        elif datetime.fromisoformat(spec.started_at) < datetime.fromisoformat(str(locked_at)):
+            return None
+    return None
 
 
 @dataclass
@@ -116,6 +129,26 @@ class EarlierRuns:
     refused: list[str] = field(default_factory=list)
     _hashes: dict[Path, dict[str, str] | None] = field(default_factory=dict)
     _files: dict[Path, bool] = field(default_factory=dict)
+    _specification: tuple[Path, RunSpec | None] | None = None
+    _members: tuple[Path, MemberTable | None] | None = None
+
+    def specification(self, run: Path) -> RunSpec | None:
+        """Return what a run says of itself; None where that does not hold, or is of another version."""
+        if self._specification is None or self._specification[0] != run:
+            self._specification = run, self._read(run, SPEC_FILE, read_spec)
+        return self._specification[1]
+
+    def members(self, run: Path) -> MemberTable | None:
+        """Return the list of a run's studies; None where it does not hold. That of the run asked last is kept."""
+        if self._members is None or self._members[0] != run:
+            self._members = run, self._read(run, COHORT_FILE, read_members)
+        return self._members[1]
+
+    def _read(self, run: Path, name: str, read: Callable[[Path], Answer]) -> Answer | None:
+        if self.holds(run, name):
+            with suppress(OutputError):  # of another version
+                return read(run)
+        return None
 
     def holds(self, run: Path, name: str) -> bool:
         """Tell whether a file of a run is the one that its ledger tells of."""
@@ -123,6 +156,11 @@ class EarlierRuns:
         if path not in self._files:
             self._files[path] = self._checked(run, name)
         return self._files[path]
+
+    def holds_if_told(self, run: Path, name: str) -> bool:
+        """Tell whether a run's ledger holds, and a file is as it tells, or it tells of none of that name."""
+        hashes = self._recorded(run)
+        return hashes is not None and (name not in hashes or self.holds(run, name))
 
     def _checked(self, run: Path, name: str) -> bool:
         hashes = self._recorded(run)
@@ -162,29 +200,60 @@ def earlier_answers(
     The newest answer to a study and to each of its maps counts; older runs are asked until it is ``complete``. Failures
     are to be tried again, and so are masks that failed for a passing reason, and what does not hold any more. What was
     collected lies where ``keep`` has it: one record at a time is an object.
+
+    A run took over all that those before it knew of its studies by its own recipes. So of runs that were made alike
+    the newest one is asked of all, and older ones only of what that had not, and of what they computed themselves.
     """
-    answers, done = PackedByName[Carried](keep), set[str]()
-    for run, shard in _shards(runs):
-        if len(done) == len(sources):
+    answers, wanted = PackedByName[Carried](keep), set(sources)
+    untold = dict[str, set[str]]()  # by how runs were made: the studies of which none of them has told all
+    for run in runs:
+        if not wanted:
             break
-        if not trust.holds(run, shard):
+        study_recipe, made = _made_by(run)
+        if study_recipe != recipes.study:
             continue
-        with suppress(OutputError):  # of another version: its studies are new
-            for carried in iter_answers(run / shard, recipes):
-                study = carried.audit.study
-                if study in done or sources.get(study) != carried.audit.source_sha256 or not _settled(carried):
-                    continue
-                answer = _joined(answers.get(study), _with_proved_maps(run, carried, trust))
-                answers.put(study, answer)
-                if complete(answer):
-                    done.add(study)
+        asked = wanted & untold[made] if made in untold else wanted
+        if not asked:
+            continue
+        for shard in _shards(run, own=made in untold):
+            if not trust.holds(run, shard):
+                continue
+            with suppress(OutputError):  # of another version: its studies are new
+                for carried in iter_answers(run / shard, recipes, asked):
+                    study = carried.audit.study
+                    if study not in wanted or sources[study] != carried.audit.source_sha256 or not _settled(carried):
+                        continue
+                    answer = _joined(answers.get(study), _with_proved_maps(run, carried, trust))
+                    answers.put(study, answer)
+                    if complete(answer):
+                        wanted.discard(study)
+        if made not in untold and (answered := _told_by(run, trust, sources)) is not None:
+            untold[made] = wanted - answered
     return answers
 
 
-def _shards(runs: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    for run in runs:
-        for path in sorted((run / "shards").glob("*.parquet")):
-            yield run, f"shards/{path.name}"
+def _made_by(run: Path) -> tuple[str, str]:
+    """Return the recipe of a run's studies, and a digest of its other ones: what decides whether it is asked at all."""
+    stated = stated_by(run)
+    others = [stated.get(name) for name in ("masks_recipe", "maps", "measured")]
+    return str(stated.get("study_recipe")), digest_of(others)
+
+
+def _shards(run: Path, *, own: bool) -> list[str]:
+    """Return the shards of a run; its ``own`` are those that it computed itself."""
+    names = sorted(f"shards/{path.name}" for path in (run / "shards").glob("*.parquet"))
+    return [name for name in names if not (own and name == REUSED)]
+
+
+def _told_by(run: Path, trust: EarlierRuns, sources: Mapping[str, str]) -> set[str] | None:
+    """Return the studies of which a run tells all that older ones made alike can; None where it does not hold.
+
+    What it took over has to hold. Its other studies it computed because none had answered them.
+    """
+    members = trust.members(run) if trust.holds_if_told(run, REUSED) else None
+    if members is None:
+        return None
+    return {member.study for member in members if sources.get(member.study) == member.source_sha256}
 
 
 def _settled(carried: Carried) -> bool:

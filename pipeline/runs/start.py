@@ -25,6 +25,7 @@ from pipeline.findings.carried import REUSED, Carried
 from pipeline.findings.custody.ledger import Ledger
 from pipeline.findings.custody.recorded_files import record_files
 from pipeline.findings.custody.register import PLACE_FILE, write_place
+from pipeline.findings.custody.seen_studies import SeenStudies
 from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.experiments.bundle import FamilyRows, write_experiment
 from pipeline.findings.facts import Lock, MethodFacts
@@ -50,7 +51,7 @@ from pipeline.packed.items import Keep, MappedItems, in_memory
 from pipeline.program import camaudit_version, library_versions, program_digest, program_revision
 from pipeline.runs.carried_experiments import carried_experiments
 from pipeline.runs.first_pass import dependent_on_cohort, split_of
-from pipeline.runs.locking import Subject, compare, enter_run, subject_of
+from pipeline.runs.locking import Subject, compare, enter_run, known_looks, subject_of
 from pipeline.runs.private_sources import write_sources
 from pipeline.runs.reuse import EarlierRuns, carry_over, changed_since, earlier_answers, earlier_runs, first_seen
 from pipeline.runs.start_watch import SILENT, StartWatch
@@ -92,9 +93,10 @@ class CarriedStudies:
 class Start:
     """All that is known of a run before it is written. ``configuration`` is the file that gave it.
 
-    ``first_seen`` goes from a study to the earlier run under the same lock that had it first. ``tuning`` are the
-    patients on whom thresholds are tuned. ``experiments`` are the rows that are known already: of a run whose maps are
-    scored again, or of the nights that ``experiments_from`` names.
+    ``first_seen`` goes from a study to the earlier run under the same lock that had it first; ``under_lock`` is what
+    the register says of runs under that of a growing cohort. ``tuning`` are the patients on whom thresholds are tuned.
+    ``experiments`` are the rows that are known already: of a run whose maps are scored again, or of the nights that
+    ``experiments_from`` names.
     """
 
     auditor: Auditor
@@ -106,6 +108,7 @@ class Start:
     key: SiteKey
     lock: LockFile | None = None
     first_seen: Mapping[str, str] = field(default_factory=dict)
+    under_lock: SeenStudies | None = None
     tuning: frozenset[str] = frozenset()
     experiments: tuple[FamilyRows, ...] = ()
     experiments_from: Mapping[Family, str] = field(default_factory=dict)
@@ -160,13 +163,13 @@ def prepare_start(
     key = load_site_key()
     subject, lock = subject_of(config, auditor.loaded, sources), read_lock(loaded.path)
     trust, earlier = EarlierRuns(key.public), earlier_runs(config.run.output / config.name)
-    since = changed_since(earlier, trust, lock, subject.studies)
-    spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key, since))
+    since, known = changed_since(earlier, trust, lock, subject.studies), known_looks(lock)
+    spec = _spec(loaded, command, auditor, probe, compare(lock, subject, key, known, since))
     chosen = chosen_studies(config, sources)
     spec = spec.model_copy(update={"training": training_overlap(config, sources), "experiments": chosen})
     tried = carried_experiments(earlier, trust, spec, subject.studies)
     carried = _carried(auditor, spec.recipes, trust, subject.studies, tuning, keep)
-    seen = first_seen(earlier, trust, spec.lock, subject, sources)
+    seen = first_seen(earlier, trust, spec.lock, known.seen, sources)
     new = sum(source.study not in carried.whole for source in sources)
     watch.on_estimate(
         estimate_run(config, probe, new, {family: len(chosen[family]) for family in chosen.keys() - tried})
@@ -181,6 +184,7 @@ def prepare_start(
         key=key,
         lock=lock,
         first_seen=seen,
+        under_lock=known.seen,
         tuning=tuning,
         experiments=tuple(rows for _, rows in tried.values()),
         experiments_from={family: run for family, (run, _) in tried.items()},
@@ -215,7 +219,8 @@ def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lo
     foundation = [model.sha256, model.code_sha256, program.digest, dict(program.libraries), auditor.device.type]
     recipes = recipes_of(config, auditor.layers, foundation, scoring_of(auditor, program))
     started = datetime.now(UTC)
-    previous = [run for run in earlier_runs(config.run.output / config.name) if (run / "results.json").exists()]
+    earlier = earlier_runs(config.run.output / config.name)
+    previous = next((run.name for run in earlier if (run / "results.json").exists()), None)
     return RunSpec(
         run=run_name(started, lock.recipe),
         audit=config.name,
@@ -242,7 +247,7 @@ def _spec(loaded: LoadedConfig, command: str, auditor: Auditor, probe: Probe, lo
         metrics=tuple(metric.facts for metric in auditor.metrics.values()),
         program=program,
         shards=0,
-        previous_run=previous[0].name if previous else None,
+        previous_run=previous,
     )
 
 
@@ -309,7 +314,7 @@ def write_start(start: Start) -> tuple[Path, RunSpec, MemberTable]:
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}; choose another run.output") from error
     try:
-        mark = enter_run(spec.run, spec.lock, start.subject, start.key)
+        mark = enter_run(spec.run, spec.lock, start.subject, start.key, start.under_lock)
         lock = spec.lock.model_copy(update={"register_mark": mark})
         spec = spec.model_copy(update={"lock": lock, "shards": shards, "not_carried": start.carried.refused})
         _write(folder, start, spec, members)

@@ -6,8 +6,11 @@ from datetime import datetime
 from pipeline.errors import OutputError
 from pipeline.findings.custody.ledger import LedgerEntry, LedgerError, LedgerFault
 from pipeline.findings.custody.register import Register, read_register, register_folder, register_is_here
+from pipeline.findings.custody.seen_studies import study_content
 from pipeline.findings.custody.site_key import fingerprint_of, site_fingerprint
+from pipeline.findings.custody.study_lists import read_study_list
 from pipeline.findings.facts import Lock
+from pipeline.findings.members.table import MemberTable
 from pipeline.findings.spec import RunSpec
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder
@@ -40,7 +43,7 @@ def check_register(run: RunFolder) -> Iterator[Failure]:
     except OutputError:
         yield _failure("the register of looks cannot be read")
         return
-    yield from _entries(run.spec, register, run.public or "")
+    yield from _entries(run.spec, run.members, register, run.public or "")
 
 
 _WORDS = {
@@ -62,7 +65,7 @@ def _failure(sentence: str) -> Failure:
     return Failure(FailureKind.REGISTER, sentence)
 
 
-def _entries(spec: RunSpec, register: Register, public: str) -> Iterator[Failure]:
+def _entries(spec: RunSpec, members: MemberTable | None, register: Register, public: str) -> Iterator[Failure]:
     lock, mark = spec.lock, spec.lock.register_mark
     if register.public != public:
         yield _failure("the register of looks was signed with another key than the run")
@@ -77,6 +80,8 @@ def _entries(spec: RunSpec, register: Register, public: str) -> Iterator[Failure
         yield _failure("the register of looks does not know this run, or knows it with other weights or another lock")
     elif not lock.exploratory:
         yield from _looked_before(lock, register, looks[0])
+        if lock.open_cohort:
+            yield from _had_before(members, register, looks[0])
 
 
 def _looked_before(lock: Lock, register: Register, look: LedgerEntry) -> Iterator[Failure]:
@@ -88,5 +93,22 @@ def _looked_before(lock: Lock, register: Register, look: LedgerEntry) -> Iterato
     earlier = register.looks_at(look, datetime.fromisoformat(str(first)))
     if earlier:
         yield _failure(f"run {earlier[0].run} looked before the lock was set, and {_SAYS_NOT}")
-    if lock.open_cohort and (gone := register.dropped_by(look).images):
+
+
+def _had_before(members: MemberTable | None, register: Register, look: LedgerEntry) -> Iterator[Failure]:
+    """Hold what the run had against what runs under the lock had before it, wherever they were kept.
+
+    Where the list of its own images is lost or altered, which they were is not known, and nothing is told.
+    """
+    images = read_study_list(register.folder, look.body["cohort"])
+    if isinstance(images, str):
+        return
+    seen = register.seen(look.body["lock"], look.sequence)
+    if gone := seen.gone(images):
         yield _failure(f"{gone} of the images that earlier runs under the lock had are gone, and {_SAYS_NOT}")
+    if members is None:
+        return
+    contents = {study_content(member.source_sha256, member.study).encode("ascii") for member in members}
+    if altered := len(seen.altered(images, contents)):
+        otherwise = "with other masks, another reference, in other groups or under another name"
+        yield _failure(f"runs under the lock had {altered} of the images before, {otherwise}, and {_SAYS_NOT}")

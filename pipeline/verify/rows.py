@@ -4,7 +4,7 @@ And a growing cohort against the earlier runs beside it: who was seen first deci
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from pipeline.findings.localisation.curves import CURVE_SHARES
 from pipeline.findings.members.table import MemberTable
 from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, read_members, read_spec
 from pipeline.findings.study_audit import StudyAudit
+from pipeline.packed.texts import TextMap
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.verify.run_folder import RunFolder, Shard
 
@@ -140,40 +141,39 @@ def check_arrival(run: RunFolder) -> Iterator[Failure]:
     """
     if run.spec is None or run.members is None or not run.spec.lock.open_cohort:
         return
-    name = run.spec.run
-    beside = _studies_beside(run.path.resolve().parent, name, run.spec.lock)
-    for member in run.members:
-        seen_by = [other for other, studies in beside.items() if studies.find(member.study) is not None]
-        earliest = min(seen_by, default=name)
-        absent = member.first_seen not in beside and member.first_seen != name
-        if not member.first_seen or member.first_seen > earliest or not (absent or member.first_seen == earliest):
-            said = f"says that run {member.first_seen:.40} saw study {member.study} first, and it was run {earliest}"
-            yield Failure(FailureKind.MEMBERS, f"{COHORT_FILE}: {said}", COHORT_FILE)
-    if not run.spec.lock.exploratory:
-        yield from _not_kept(run.members, beside)
-
-
-def _not_kept(members: MemberTable, beside: Mapping[str, MemberTable]) -> Iterator[Failure]:
-    """Hold a cohort that only grew, as a run says that is not EXPLORATORY, against those of earlier runs."""
-    for other, studies in beside.items():
+    name, lock, earliest, changed = run.spec.run, run.spec.lock, dict[str, str](), list[Failure]()
+    hashes = TextMap((member.study, member.source_sha256) for member in run.members)
+    names = {name}
+    for other, studies in _lists_beside(run.path.resolve().parent, name, lock):
+        names.add(other)
         for member in studies:
-            place = members.find(member.study)
-            if place is None or members[place].source_sha256 != member.source_sha256:
-                said = (
-                    f"study {member.study} of run {other} is removed or altered, and the run does not say EXPLORATORY"
-                )
-                yield Failure(FailureKind.MEMBERS, f"{COHORT_FILE}: {said}", COHORT_FILE)
+            here = hashes.get(member.study)
+            if here is not None:
+                earliest.setdefault(member.study, other)
+            if here != member.source_sha256 and not lock.exploratory:
+                changed.append(_not_kept(member.study, other))
+    for member in run.members:
+        first = earliest.get(member.study, name)
+        is_here = member.first_seen in names
+        if not member.first_seen or member.first_seen > first or (is_here and member.first_seen != first):
+            said = f"says that run {member.first_seen:.40} saw study {member.study} first, and it was run {first}"
+            yield Failure(FailureKind.MEMBERS, f"{COHORT_FILE}: {said}", COHORT_FILE)
+    yield from changed
 
 
-def _studies_beside(audits: Path, name: str, lock: Lock) -> dict[str, MemberTable]:
-    """Return the studies of earlier runs under this lock, by the run."""
-    beside = {}
+def _not_kept(study: str, other: str) -> Failure:
+    """Return that a cohort did not only grow, as a run says that is not EXPLORATORY."""
+    said = f"study {study} of run {other} is removed or altered, and the run does not say EXPLORATORY"
+    return Failure(FailureKind.MEMBERS, f"{COHORT_FILE}: {said}", COHORT_FILE)
+
+
+def _lists_beside(audits: Path, name: str, lock: Lock) -> Iterator[tuple[str, MemberTable]]:
+    """Yield the earlier runs under this lock, oldest first, each with its studies: one list in memory at a time."""
     for path in sorted(audits.glob(f"*/{SPEC_FILE}")):
         with suppress(OutputError):  # of another version, or damaged: its own verification says so
             spec = read_spec(path.parent)
             if spec.lock.digest == lock.digest and spec.run < name:
-                beside[spec.run] = read_members(path.parent)
-    return beside
+                yield spec.run, read_members(path.parent)
 
 
 def check_tuning(run: RunFolder) -> Iterator[Failure]:

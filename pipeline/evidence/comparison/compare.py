@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from pipeline.evidence.cohort.units import UnitGatherer
 from pipeline.evidence.columns.unit import NOT_ANALYSED
 from pipeline.evidence.columns.unit_table import UnitTable
 from pipeline.evidence.comparison.answering import answered
-from pipeline.evidence.comparison.differing import differing, not_compared, withheld_margin
+from pipeline.evidence.comparison.differing import differing, looked_at_again, not_compared, withheld_margin
 from pipeline.evidence.comparison.figures import Asking, FigureName, figure_change
 from pipeline.evidence.comparison.flips import flipped_calls, flipped_hits
 from pipeline.evidence.comparison.paired_scores import AskedStudies, JoinedUnits, PairedScores
@@ -22,6 +23,7 @@ from pipeline.evidence.comparison.shifts import peak_shifts
 from pipeline.findings.brief_study import StudyFacts
 from pipeline.findings.context.changes import ChangeKind, FigureChange, FlippedStudy, RunChange
 from pipeline.findings.facts import MetricFacts
+from pipeline.findings.frozen_model import share_names_of_fields
 from pipeline.findings.results import Results
 from pipeline.packed.items import Keep, in_memory
 from pipeline.vocabulary import BASELINES, CLASSIFIER
@@ -78,6 +80,7 @@ def compare_runs(
         Bootstrap(b.results.provenance.replicates, b.results.provenance.seed, plan.confidence),
         plan.missing_at_most,
         plan.margins,
+        looked_at_again(b.results) if plan.locked else None,
         withheld_margin(a, b),
     )
     studies = AskedStudies.of(a, b, pairs.asked)
@@ -97,7 +100,7 @@ def compare_runs(
         confidence=plan.confidence,
         locked=plan.locked,
         figures=tuple(figures),
-        flips=(*_calls(a, b, pairs), *(flip for _, flips in scored for flip in flips)),
+        flips=tuple(chain(_calls(a, b, pairs), *(flips for _, flips in scored))),
         shifts=peak_shifts(a.audits, b.audits, pairs.paired),
         answer=answer,
         reason=reason,
@@ -142,7 +145,7 @@ def _of_the_classifier(a: RunRecords, b: RunRecords, studies: AskedStudies, aski
         shown = label if len(labels) > 1 else None
         name = FigureName(metric, CLASSIFIER, CLASSIFIER, shown, "all", "higher")
         if len(scores):
-            yield figure_change(name, scores, scale, asking)
+            yield figure_change(name, scores, scale, asking, asking.withheld)
 
 
 def _classifier_scores(metric: str, label: str | None, studies: AskedStudies) -> PairedScores:
@@ -160,7 +163,7 @@ def _classifier_scores(metric: str, label: str | None, studies: AskedStudies) ->
 
 def _calls(a: RunRecords, b: RunRecords, pairs: StudyPairs) -> Iterator[FlippedStudy]:
     alike = frozenset(a.results.model.labels) == frozenset(b.results.model.labels)
-    return flipped_calls(frozenset(pairs.paired), a.studies, b.studies, alike=alike)
+    return share_names_of_fields(flipped_calls(frozenset(pairs.paired), a.studies, b.studies, alike=alike))
 
 
 # The maps.
@@ -189,9 +192,10 @@ def _of_a_map(
         name = FigureName(facts.name, *maps, label, "reference_positive", facts.better)
         # a margin of several labels has to hold for each: it is not asked of all of them together
         asked = asking if label is not None or not judged else Asking(asking.bootstrap, 1.0, {})
-        figure = figure_change(name, chosen, scale, asked, asking.withheld)
+        figure = figure_change(name, chosen, scale, asked, asking.withheld or asking.withheld_of_maps)
         with_hits = facts.name == _HITS and label is None
-        yield figure, list(flipped_hits(chosen, maps[1], joined.targets, studies)) if with_hits else []
+        flips = flipped_hits(chosen, maps[1], joined.targets, studies) if with_hits else ()
+        yield figure, list(share_names_of_fields(flips))
 
 
 def _units(run: RunRecords, studies: Sequence[StudyFacts], keep: Keep) -> UnitTable:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pipeline.evidence.comparison.pairing import RunRecords
 from pipeline.findings.results import Results
 
-__all__ = ["differing", "not_compared", "withheld_margin"]
+__all__ = ["differing", "looked_at_again", "not_compared", "withheld_margin"]
 
 _MASKS = "the two runs read masks or reference labels otherwise"
 _RULE = "the two runs cut a map's region by other rules"
@@ -68,3 +68,10 @@ def withheld_margin(a: RunRecords, b: RunRecords) -> str | None:
     if a.masks_recipe != b.masks_recipe:
         return _MASKS
     return _RULE if a.results.overlap_rule != b.results.overlap_rule else None
+
+
+def looked_at_again(results: Results) -> str | None:
+    """Return why no locked margin can be answered: the run's cohort grows while it is looked at, and each look errs."""
+    if not results.lock.open_cohort:
+        return None
+    return "a margin is answered once, and this cohort was locked as one that grows: it is looked at again and again"

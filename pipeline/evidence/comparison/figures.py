@@ -38,13 +38,14 @@ class Asking:
     """How differences are judged: the confidence, and the share of the population that may lack a score.
 
     ``bootstrap`` makes the interval that only describes. ``margins`` go from a metric to by how much less is not worse;
-    ``withheld`` is why no margin of a map can be answered, None where one can.
+    ``withheld`` is why none can be answered, ``withheld_of_maps`` why none of a map can; None where one can.
     """
 
     bootstrap: Bootstrap
     missing_at_most: float
     margins: Mapping[str, float]
     withheld: str | None = None
+    withheld_of_maps: str | None = None
 
 
 def figure_change(

@@ -4,26 +4,25 @@ Beside it lie the cohorts, each a file named by its own digest with the hashes o
 whether weights were ever tried on any study of a cohort, whatever the run was called and wherever it was kept.
 """
 
-import hashlib
 import json
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, OutputError
+from pipeline.errors import ConfigError
 from pipeline.file_lock import locked
 from pipeline.files import written
 from pipeline.findings.custody.ledger import Ledger, LedgerEntry, LedgerError, LedgerFault, public_key, read_ledger
+from pipeline.findings.custody.seen_studies import SeenStudies
 from pipeline.findings.custody.site_key import SiteKey, verify_signature
 from pipeline.findings.custody.state_folder import named_folder, private_folder, state_folder
+from pipeline.findings.custody.study_lists import LISTS, list_content, read_study_list, write_study_list
 
 __all__ = [
     "PLACE_FILE",
-    "Dropped",
     "LockFacts",
     "Look",
     "LookFacts",
@@ -34,12 +33,11 @@ __all__ = [
     "read_register",
     "register_folder",
     "register_is_here",
-    "studies_digest",
     "write_place",
 ]
 
 REGISTER_VARIABLE = "CAMAUDIT_REGISTER"
-_FILE, _HEAD, _COHORTS, _GUARD = "register.jsonl", "register.head.json", "cohorts", "register.lock"
+_FILE, _HEAD, _GUARD = "register.jsonl", "register.head.json", "register.lock"
 _OPENED = "register.opened"
 
 PLACE_FILE = "private/register.json"
@@ -76,14 +74,6 @@ class Look:
     lock: str | None
     time: datetime
     doubt: str | None = None
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """How many images runs under a lock had that are gone, and the runs whose images are not known any more."""
-
-    images: int
-    lost: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -134,59 +124,16 @@ class Register:
 
         Where the list of its own studies is lost or altered, which they were is not known, and there is none.
         """
-        try:
-            content = _cohort_path(self.folder, look.body["cohort"]).read_bytes()
-        except OSError:
-            return ()
-        known = hashlib.sha256(content).hexdigest() == look.body["cohort"]
-        return self._looks(look.body["weights"], set(content.splitlines()), before) if known else ()
+        own = read_study_list(self.folder, look.body["cohort"])
+        return () if isinstance(own, str) else self._looks(look.body["weights"], own, before)
 
-    def dropped(self, lock: str, studies: Collection[str]) -> Dropped:
-        """Return what starts of runs under a lock had that is not among ``studies``, the content hashes of images."""
-        return self._dropped(lock, {study.encode("ascii") for study in studies}, self.entries)
+    def seen(self, lock: str, before: int | None = None) -> SeenStudies:
+        """Return what starts of runs under the lock of a growing cohort had, of the first ``before`` entries."""
+        seen = SeenStudies(self.folder, lock)
+        seen.follow(self.entries[:before])
+        return seen
 
-    def dropped_by(self, look: LedgerEntry) -> Dropped:
-        """Return what starts of runs under the lock of an entered look had before it that it did not have itself.
-
-        Where the list of its own studies is lost or altered, which they were is not known, and nothing is told.
-        """
-        own = _listed(self.folder, look.body["cohort"])
-        if isinstance(own, str):
-            return Dropped(0, ())
-        return self._dropped(look.body["lock"], own, self.entries[: look.sequence])
-
-    def first_under(self, lock: str, studies: Collection[str]) -> Mapping[str, str]:
-        """Return which start of a run under a lock had each of the studies first, of those that one had before.
-
-        A start whose list of studies is lost or altered says nothing.
-        """
-        first, wanted = dict[str, str](), {study.encode("ascii") for study in studies}
-        for cohort, run in self._under(lock, self.entries).items():
-            listed = _listed(self.folder, cohort)
-            if not isinstance(listed, str):
-                first |= {study.decode("ascii"): run for study in listed & wanted}
-                wanted -= listed
-        return first
-
-    def _under(self, lock: str, entries: Iterable[LedgerEntry]) -> dict[str, str]:
-        """Return the first start under a lock of each cohort, by the cohort's digest, oldest first."""
-        under = dict[str, str]()
-        for entry in entries:
-            if (entry.event, entry.body.get("lock")) == ("look", lock):
-                under.setdefault(entry.body["cohort"], entry.body["run"])
-        return under
-
-    def _dropped(self, lock: str, kept: set[bytes], entries: Iterable[LedgerEntry]) -> Dropped:
-        gone, lost = set[bytes](), list[str]()
-        for cohort, run in self._under(lock, entries).items():
-            listed = _listed(self.folder, cohort)
-            if isinstance(listed, str):
-                lost.append(run)
-            else:
-                gone |= listed - kept
-        return Dropped(len(gone), tuple(lost))
-
-    def _looks(self, weights: str, wanted: set[bytes], before: datetime) -> tuple[Look, ...]:
+    def _looks(self, weights: str, wanted: Set[bytes], before: datetime) -> tuple[Look, ...]:
         entries = [
             entry
             for entry in self.entries
@@ -196,10 +143,14 @@ class Register:
         for cohort in {entry.body["cohort"] for entry in entries}:
             overlaps[cohort] = _overlap(self.folder, cohort, wanted)
         return tuple(
-            Look(**entry.body, time=entry.time, doubt=overlaps[entry.body["cohort"]][1])
-            for entry in entries
-            if overlaps[entry.body["cohort"]][0]
+            _look(entry, overlaps[entry.body["cohort"]][1]) for entry in entries if overlaps[entry.body["cohort"]][0]
         )
+
+
+def _look(entry: LedgerEntry, doubt: str | None) -> Look:
+    """Return the look of an entry, whose body may hold more: what a clock said, as what studies were had."""
+    body = entry.body
+    return Look(body["run"], body["weights"], body["cohort"], body["lock"], entry.time, doubt)
 
 
 def read_register(folder: Path | None = None) -> Register:
@@ -244,7 +195,7 @@ def register_folder(run: Path) -> Path:
 
 def register_is_here(folder: Path) -> bool:
     """Tell whether anything of a register lies in a folder."""
-    return any((folder / name).exists() for name in (_FILE, _HEAD, _COHORTS))
+    return any((folder / name).exists() for name in (_FILE, _HEAD, LISTS))
 
 
 def enter_lock(key: SiteKey, facts: LockFacts, studies: Collection[str], folder: Path | None = None) -> LedgerEntry:
@@ -273,45 +224,53 @@ def entering_lock(
     reason = facts.reason or ""
     if bool(facts.amended_from) != bool(reason.strip()) or len(reason.splitlines()) > 1 or len(reason) > 500:
         raise ConfigError(f"--amend: needs a reason of one line, 1 to 500 characters, not {facts.reason!r}")
-    body = {**asdict(facts), "studies": len(set(studies))}
-    with _entering(key, "lock", body, studies, folder or _folder()) as entered:
-        yield entered
+    content, folder = list_content(studies), folder or _folder()
+    with _opened(folder, key) as (ledger, register):
+        body = {**asdict(facts), "studies": len(set(studies)), "cohort": write_study_list(folder, content)}
+        with ledger.appending("lock", **body) as entry:
+            yield register, entry
+        _write_head(folder, key, entry)
 
 
-def enter_look(key: SiteKey, facts: LookFacts, studies: Collection[str], folder: Path | None = None) -> LedgerEntry:
-    """Enter the start of a run, before its first inference, and return the entry.
+def enter_look(
+    key: SiteKey,
+    facts: LookFacts,
+    studies: Collection[str],
+    folder: Path | None = None,
+    *,
+    had: Collection[str] | None = None,
+    known: SeenStudies | None = None,
+) -> tuple[datetime, LedgerEntry]:
+    """Enter the start of a run, before its first inference; return since when the register is, and the entry.
+
+    Of a growing cohort ``had`` says as what the studies are had (``had_as``): what no look under the lock had as that
+    is entered with it. ``known`` is what the caller has read of that already.
 
     Raises:
         LedgerError: when the register cannot be trusted; it is never begun again.
         OutputError: when it cannot be written.
     """
-    with _entering(key, "look", asdict(facts), studies, folder or _folder()) as (_, entry):
-        return entry
+    content, folder = list_content(studies), folder or _folder()
+    with _opened(folder, key) as (ledger, register):
+        body = {**asdict(facts), "cohort": write_study_list(folder, content)}
+        if had is not None:
+            new = _seen_by(register, str(facts.lock), known).new_among(had)
+            body["contents"] = write_study_list(folder, list_content(new))
+        entry = ledger.append("look", **body)
+        _write_head(folder, key, entry)
+        return register.since, entry
 
 
-def studies_digest(studies: Collection[str]) -> str:
-    """Return the digest of a cohort from its studies' content hashes; neither order nor repetition counts."""
-    return hashlib.sha256(_cohort_content(studies)).hexdigest()
+def _seen_by(register: Register, lock: str, known: SeenStudies | None) -> SeenStudies:
+    """Return what looks under a lock had by now: what is new is read, and nothing that is known already."""
+    if known is None or known.lock != lock or not register.holds(known.length, known.head):
+        return register.seen(lock)
+    known.follow(register.entries)
+    return known
 
 
 def _folder() -> Path:
     return named_folder(REGISTER_VARIABLE) or state_folder() / "register"
-
-
-@contextmanager
-def _entering(
-    key: SiteKey, event: str, body: dict[str, Any], studies: Collection[str], folder: Path
-) -> Iterator[tuple[Register, LedgerEntry]]:
-    content = _cohort_content(studies)
-    cohort = hashlib.sha256(content).hexdigest()
-    with _opened(folder, key) as (ledger, register):
-        path = _cohort_path(folder, cohort)
-        if not path.exists():
-            with written(path, private=True) as file:
-                file.write(content)
-        with ledger.appending(event, **body, cohort=cohort) as entry:
-            yield register, entry
-        _write_head(folder, key, entry)
 
 
 @contextmanager
@@ -322,7 +281,7 @@ def _opened(folder: Path, key: SiteKey) -> Iterator[tuple[Ledger, Register]]:
         path = folder / _FILE
         if _is_half_begun(folder):
             path.unlink()
-        if (path.exists() and path.stat().st_size) or (folder / _HEAD).exists() or (folder / _COHORTS).exists():
+        if (path.exists() and path.stat().st_size) or (folder / _HEAD).exists() or (folder / LISTS).exists():
             entries = read_ledger(path, public=key.public)
             _check_opening(folder, entries)
             _check_head(folder, entries)
@@ -339,7 +298,7 @@ def _is_half_begun(folder: Path) -> bool:
 
     Such a register is begun anew, at this time: as it would be where all of it had been removed.
     """
-    if (folder / _HEAD).exists() or (folder / _COHORTS).exists():
+    if (folder / _HEAD).exists() or (folder / LISTS).exists():
         return False
     try:
         (line,) = (folder / _FILE).read_bytes().splitlines()
@@ -383,29 +342,7 @@ def _head_statement(head: dict[str, Any]) -> bytes:
     return f"camaudit register head 1\n{json.dumps(head, sort_keys=True)}".encode()
 
 
-def _cohort_path(folder: Path, digest: str) -> Path:
-    return folder / _COHORTS / f"{digest}.txt"
-
-
-def _cohort_content(studies: Collection[str]) -> bytes:
-    wrong = sum(len(study) != 64 or not set(study) <= set("0123456789abcdef") for study in studies)
-    if wrong:
-        raise OutputError(f"the register: a study stands in it by its SHA-256, 64 hex digits; {wrong} do not")
-    return "".join(f"{study}\n" for study in sorted(set(studies))).encode("ascii")
-
-
-def _overlap(folder: Path, digest: str, wanted: set[bytes]) -> tuple[bool, str | None]:
+def _overlap(folder: Path, digest: str, wanted: Set[bytes]) -> tuple[bool, str | None]:
     """Tell whether a cohort may hold one of the ``wanted`` studies, and what keeps that from being known."""
-    listed = _listed(folder, digest)
+    listed = read_study_list(folder, digest)
     return (True, listed) if isinstance(listed, str) else (not wanted.isdisjoint(listed), None)
-
-
-def _listed(folder: Path, digest: str) -> set[bytes] | str:
-    """Return the studies of a cohort, or what keeps them from being known."""
-    try:
-        content = _cohort_path(folder, digest).read_bytes()
-    except OSError as error:
-        return f"the list of its studies cannot be read: {error.strerror or os.strerror(error.errno or 0)}"
-    if hashlib.sha256(content).hexdigest() != digest:
-        return "the list of its studies was altered"
-    return set(content.splitlines())

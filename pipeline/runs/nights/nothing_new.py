@@ -15,8 +15,8 @@ from pipeline.findings.custody.site_key import SiteKey, load_site_key
 from pipeline.findings.facts import Lock
 from pipeline.findings.lock import read_lock
 from pipeline.findings.results import Results, load_results
-from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, Program, RunSpec, read_members, read_spec
-from pipeline.runs.locking import compare, subject_of
+from pipeline.findings.spec import COHORT_FILE, SPEC_FILE, Program, RunSpec
+from pipeline.runs.locking import compare, known_looks, subject_of
 from pipeline.runs.nights.night_log import NIGHTS_FILE, NOTHING_NEW
 from pipeline.runs.reuse import EarlierRuns, changed_since, earlier_runs
 from pipeline.runs.start import this_program
@@ -43,15 +43,15 @@ def run_without_news(loaded: LoadedConfig, *, deep: bool = False) -> Path | None
     if not runs or not (runs[0] / "results.json").is_file():
         return None  # before anything heavy is done
     key = load_site_key()
-    previous = _proved(runs[0], key)
+    trust = EarlierRuns(key.public)
+    previous = _proved(runs[0], trust)
     if previous is None or previous[0].configuration != loaded.values or _to_be_tried_again(previous[1]):
         return None
     auditor = open_auditor(loaded.config, loaded.folder)
     sources = find_sources(loaded.config, auditor.pseudonyms, deep=deep)
-    same = _is_same(previous[0], runs[0], loaded, auditor, sources, key) and not _has_other_predecessor(
-        loaded, previous[1], runs[0]
-    )
-    return runs[0] if same else None
+    lock = _lock_now(runs[0], loaded, (auditor, sources), trust, key)
+    same = _is_same(previous[0], lock, loaded, auditor, sources) and _has_studies(runs[0], trust, sources)
+    return runs[0] if same and not _has_other_predecessor(loaded, previous[1], runs[0]) else None
 
 
 def note_nothing_new(loaded: LoadedConfig, run: Path, command: str) -> None:
@@ -64,13 +64,13 @@ def note_nothing_new(loaded: LoadedConfig, run: Path, command: str) -> None:
     log.append(NOTHING_NEW, run=run.name, command=command)
 
 
-def _proved(run: Path, key: SiteKey) -> tuple[RunSpec, Results] | None:
+def _proved(run: Path, trust: EarlierRuns) -> tuple[RunSpec, Results] | None:
     """Return what a run says of itself, where its files are those of its ledger and this version can read them."""
-    trust = EarlierRuns(key.public)
-    if not all(trust.holds(run, name) for name in _FILES):
+    spec = trust.specification(run)
+    if spec is None or not all(trust.holds(run, name) for name in _FILES):
         return None
     try:
-        return read_spec(run), load_results(run)
+        return spec, load_results(run)
     except OutputError:
         return None
 
@@ -82,22 +82,36 @@ def _to_be_tried_again(results: Results) -> bool:
     return bool(results.flow.failed) or any(reason in PASSING for reason in (*masks, *refused))
 
 
-def _is_same(
-    spec: RunSpec, run: Path, loaded: LoadedConfig, auditor: Auditor, sources: Sequence[StudySource], key: SiteKey
-) -> bool:
+def _lock_now(
+    run: Path, loaded: LoadedConfig, now: tuple[Auditor, Sequence[StudySource]], trust: EarlierRuns, key: SiteKey
+) -> Lock:
+    """Hold what there is now against the lock, the register and the newest run."""
+    (auditor, sources), locked = now, read_lock(loaded.path)
+    subject = subject_of(loaded.config, auditor.loaded, sources)
+    since = changed_since([run], trust, locked, subject.studies)
+    return compare(locked, subject, key, known_looks(locked), since)
+
+
+def _is_same(spec: RunSpec, lock: Lock, loaded: LoadedConfig, auditor: Auditor, sources: Sequence[StudySource]) -> bool:
     model = auditor.loaded
-    locked, subject = read_lock(loaded.path), subject_of(loaded.config, model, sources)
-    runs = earlier_runs(loaded.config.run.output / loaded.config.name)
-    lock = compare(locked, subject, key, changed_since(runs, EarlierRuns(key.public), locked, subject.studies))
-    members = [(member.study, member.patient, member.source_sha256) for member in read_members(run)]
     return (
         spec.measured is None
         and _program(spec.program) == _program(this_program(auditor.device))
         and _lock(spec.lock) == _lock(lock)
         and (spec.model.sha256, spec.model.code_sha256) == (model.sha256, model.code_sha256)
         and spec.metrics == tuple(metric.facts for metric in auditor.metrics.values())
-        and members == [(source.study, source.patient, source.sha256) for source in sources]
         and spec.training == training_overlap(loaded.config, sources)
+    )
+
+
+def _has_studies(run: Path, trust: EarlierRuns, sources: Sequence[StudySource]) -> bool:
+    """Tell whether a run had these studies, and no others, in their order."""
+    members = trust.members(run)
+    if members is None or len(members) != len(sources):
+        return False
+    return all(
+        (member.study, member.patient, member.source_sha256) == (source.study, source.patient, source.sha256)
+        for member, source in zip(members, sources, strict=True)
     )
 
 

@@ -190,8 +190,8 @@ MUTANTS = [
     ),
     *of(
         "pipeline/runs/reuse.py",
-        ("if read_spec(run).lock.digest == lock.digest:", "if True:"),
-        ("trust.holds(run, SPEC_FILE) and trust.holds(run, COHORT_FILE)", "True"),
+        ("if spec.lock.digest == digest:", "if True:"),
+        ("        if self.holds(run, name):\n            with suppress", "        if True:\n            with suppress"),
         tests=(
             "tests/pipeline/runs/test_run.py::test_a_growing_cohort_knows_which_run_saw_a_study_first",
             "tests/pipeline/runs/test_run.py::test_an_altered_cohort_tells_nothing_of_who_was_seen_first",

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import OutputError
-from pipeline.findings.shards import load_map, load_maps
+from pipeline.findings.shards import iter_answers, load_map, load_maps
+from pipeline.runs import reuse
 from pipeline.runs.reuse import carried_answers
 from pipeline.walk import explaining as audit
 from pipeline.walk import reading
@@ -297,3 +298,69 @@ def test_scores_made_again_from_kept_maps_are_those_of_a_run_of_its_own(changed,
     other = audited(alone)
     finish(other)
     assert (folder / "per_study.csv").read_bytes() == (other / "per_study.csv").read_bytes()
+
+
+def grown(config, number):
+    archive = config.parent / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    write_manifest(archive, [*rows, write_study(archive, number, True)])
+    return audited(config)
+
+
+@pytest.fixture
+def nights(tmp_path):
+    """Three nights, each with a study more: configuration and runs."""
+    config = planted(tmp_path, 2)
+    return config, [audited(config), grown(config, 3), grown(config, 4)]
+
+
+def test_older_runs_are_asked_for_what_they_computed_and_for_nothing_that_the_newest_took_over(nights, monkeypatch):
+    """Else a start would go through nights times studies."""
+    config, runs = nights
+    read = []
+
+    def counted(path, recipes, only=None):
+        read.append((path.parents[1].name, path.name, len(only)))
+        return iter_answers(path, recipes, only)
+
+    monkeypatch.setattr(reuse, "iter_answers", counted)
+    folder = grown(config, 6)
+    own, taken = "0000.parquet", "reused.parquet"
+    assert [file for file in read if file[0] != folder.name] == [
+        (runs[2].name, own, 5),
+        (runs[2].name, taken, 4),
+        (runs[1].name, own, 1),
+        (runs[0].name, own, 1),
+    ]
+
+
+def test_a_study_that_comes_back_is_answered_by_the_run_that_computed_it(nights, calls):
+    config, _ = nights
+    archive = config.parent / "archive"
+    rows = list(csv.DictReader((archive / "manifest.csv").open()))
+    write_manifest(archive, rows[1:])
+    audited(config)
+    write_manifest(archive, rows)
+    folder = audited(config)
+    assert calls == []
+    assert read_run(folder)[0].shards == 0
+
+
+def test_where_what_the_newest_run_took_over_does_not_hold_an_older_one_is_asked(nights, calls):
+    config, runs = nights
+    with (runs[2] / "shards" / "reused.parquet").open("ab") as file:
+        file.write(b" ")
+    folder = audited(config)
+    assert calls == []
+    (refused,) = read_run(folder)[0].not_carried
+    assert "shards/reused.parquet is not used" in refused
+
+
+def test_a_setting_that_is_taken_back_finds_the_answers_of_the_night_before(nights, calls):
+    config, _ = nights
+    change(config, explain={"methods": ["gradcam"]})
+    audited(config)
+    change(config, explain={"methods": METHODS})
+    folder = audited(config)
+    assert calls == []
+    assert read_run(folder)[0].shards == 0

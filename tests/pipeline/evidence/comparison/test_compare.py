@@ -336,3 +336,17 @@ def test_a_unit_that_one_run_alone_has_is_missing_there_whichever_it_is():
                            for run, place in ((before, 1), (after, 2)))  # fmt: skip
     part = figure(compare_runs(run_of(before), run_of(after)), "iou")
     assert (part.estimate.studies, part.estimate.missing_studies, part.estimate.undefined) == (10, 2, {"no_map": 2})
+
+
+def test_a_locked_margin_is_not_answered_of_a_growing_cohort():
+    """Who looks every night until it is answered has looked two hundred times."""
+    locked = example.results().lock
+    audits, growing = scored([0.5] * 40), locked.model_copy(update={"open_cohort": True})
+    plan = ComparisonPlan(margins={"iou": 0.4, "accuracy": 0.4}, locked=True)
+    compared = compare_runs(run_of(audits), run_of(audits, lock=growing), plan)
+    assert {figure(compared, metric).answer for metric in plan.margins} == {"NOT EVALUATED"}
+    assert compared.change.answer == "not compared"
+    assert "this cohort was locked as one that grows" in compared.change.reason
+    assert compare_runs(run_of(audits), run_of(audits, lock=locked), plan).change.answer == "not worse"
+    named = ComparisonPlan(margins=plan.margins)
+    assert compare_runs(run_of(audits), run_of(audits, lock=growing), named).change.answer == "not worse"

@@ -8,16 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pipeline.errors import ConfigError, OutputError
 from pipeline.findings.custody import register
 from pipeline.findings.custody.ledger import Ledger, LedgerError, LedgerFault
-from pipeline.findings.custody.register import (
-    Dropped,
-    LockFacts,
-    LookFacts,
-    enter_lock,
-    enter_look,
-    read_register,
-    studies_digest,
-)
+from pipeline.findings.custody.register import LockFacts, LookFacts, enter_lock, enter_look, read_register
+from pipeline.findings.custody.seen_studies import had_as
 from pipeline.findings.custody.site_key import SiteKey
+from pipeline.findings.custody.study_lists import list_content
 from tests.pipeline.findings.custody.at_once import at_once
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -25,6 +19,10 @@ EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 def study(number):
     return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def studies_digest(lines):
+    return hashlib.sha256(list_content(lines)).hexdigest()
 
 
 COHORT = [study(number) for number in range(5)]
@@ -69,23 +67,108 @@ def test_a_look_is_known_by_weights_and_any_study_whatever_its_name(folder, key)
     assert register.since < look.time
 
 
-def test_what_runs_under_a_lock_had_stays_known(folder, key):
+def test_which_images_runs_under_a_lock_had_stays_known(folder, key):
+    """As looks of earlier versions are entered: without what their images were had as."""
     for run, cohort, under in (("a", COHORT[:3], "lock"), ("b", COHORT[1:4], "lock"), ("c", COHORT, "another")):
         enter_look(key, LookFacts(run, WEIGHTS, study(under)), cohort, folder)
     register = read_register(folder)
-    assert register.dropped(study("lock"), COHORT) == Dropped(0, ())
-    assert register.dropped(study("lock"), COHORT[2:3]) == Dropped(3, ())
-    assert register.dropped(study("nowhere"), ()) == Dropped(0, ())
-    firsts = dict(zip(COHORT, "aaab", strict=False))
-    assert register.first_under(study("lock"), COHORT) == firsts
-    assert register.first_under(study("lock"), COHORT[3:]) == {COHORT[3]: "b"}
-    assert register.first_under(study("nowhere"), COHORT) == {}
-    assert register.dropped_by(register.entries[-2]) == Dropped(1, ()), "what b had not, and a had"
-    assert register.dropped_by(register.entries[-3]) == Dropped(0, ()), "what came later does not count"
+    seen = register.seen(study("lock"))
+    assert (seen.gone(as_bytes(COHORT)), seen.gone(as_bytes(COHORT[2:3])), seen.lost) == (0, 3, [])
+    assert seen.altered(as_bytes(COHORT), ()) == frozenset(), "as what they were had nobody knows"
+    assert seen.first_of(COHORT) == dict(zip(COHORT, "aaab", strict=False))
+    assert register.seen(study("nowhere")).first_of(COHORT) == {}
+    assert register.seen(study("lock"), register.length - 2).first_of(COHORT) == dict.fromkeys(COHORT[:3], "a")
     (folder / "cohorts" / f"{studies_digest(COHORT[:3])}.txt").unlink()
-    assert read_register(folder).dropped(study("lock"), ()) == Dropped(3, ("a",))
-    assert read_register(folder).first_under(study("lock"), COHORT) == dict.fromkeys(COHORT[1:4], "b")
-    assert register.dropped_by(register.entries[-3]) == Dropped(0, ())
+    seen = read_register(folder).seen(study("lock"))
+    assert (seen.gone(()), seen.lost) == (3, ["a"])
+    assert seen.first_of(COHORT) == dict.fromkeys(COHORT[1:4], "b")
+
+
+def as_bytes(studies):
+    return {each.encode() for each in studies}
+
+
+def had(*studies, masks="masks"):
+    return [had_as(study(each), study(f"{each} with {masks}")) for each in studies]
+
+
+def night(folder, key, run, lines, known=None):
+    return enter_look(
+        key, LookFacts(run, WEIGHTS, study("lock")), [line[:64] for line in lines], folder, had=lines, known=known
+    )
+
+
+def contents(*lines):
+    return {line[65:].encode() for line in lines}
+
+
+def test_each_night_enters_what_is_new_and_reads_each_line_once(folder, key, monkeypatch):
+    night(folder, key, "a", had(1, 2))
+    night(folder, key, "b", had(1, 2, 3))
+    night(folder, key, "c", had(1, 2, 3))
+    register = read_register(folder)
+    new = [entry.body["contents"] for entry in register.entries[-3:]]
+    assert new == [studies_digest(had(1, 2)), studies_digest(had(3)), studies_digest([])]
+    known = register.seen(study("lock"))
+    read = []
+    monkeypatch.setattr(
+        "pipeline.findings.custody.seen_studies.read_study_list", lambda _, digest: read.append(digest) or frozenset()
+    )
+    night(folder, key, "d", had(1, 2, 3, 4), known)
+    assert read == [], "what the start has read is not read again"
+    assert read_register(folder).entries[-1].body["contents"] == studies_digest(had(4))
+    night(folder, key, "e", had(5), known)
+    assert read == [studies_digest(had(4))]
+
+
+def test_who_entered_in_between_is_not_forgotten(folder, key):
+    """Two starts under one lock at once: the second adds to what the first entered, whatever it had read before."""
+    night(folder, key, "a", had(1))
+    known = read_register(folder).seen(study("lock"))
+    night(folder, key, "b", had(1, 2))
+    night(folder, key, "c", had(1, 2, 3), known)
+    assert read_register(folder).entries[-1].body["contents"] == studies_digest(had(3))
+    elsewhere = read_register(folder).seen(study("another lock"))
+    night(folder, key, "d", had(1, 2, 3, 4), elsewhere)
+    assert read_register(folder).entries[-1].body["contents"] == studies_digest(had(4))
+    seen = read_register(folder).seen(study("lock"))
+    assert seen.first_of(map(study, range(6))) == {study(1): "a", study(2): "b", study(3): "c", study(4): "d"}
+
+
+def test_as_what_an_image_was_had_stays_known_wherever_it_lies(folder, key):
+    night(folder, key, "a", had(1, 2))
+    night(folder, key, "b", [*had(1), *had(2, masks="others")])
+    seen = read_register(folder).seen(study("lock"))
+    images = as_bytes(map(study, (1, 2)))
+    now = contents(*had(1), *had(2, masks="others"))
+    assert seen.altered(images, now) == as_bytes([study(2)]), "what b had does not make it good"
+    assert seen.altered(images, now | contents(*had(2))) == frozenset(), "two studies of one image may be two things"
+    assert seen.altered(as_bytes([study(1)]), now) == frozenset(), "of an image that is gone nothing is altered"
+    assert read_register(folder).seen(study("lock"), 4).altered(images, contents(*had(1, 2))) == frozenset()
+
+
+def test_a_night_whose_list_is_lost_is_named(folder, key):
+    night(folder, key, "a", had(1))
+    night(folder, key, "b", had(1, 2))
+    path = folder / "cohorts" / f"{studies_digest(had(2))}.txt"
+    whole = path.read_text()
+    path.write_text(whole.replace(whole[70], "0" if whole[70] != "0" else "1"))
+    assert read_register(folder).seen(study("lock")).lost == ["b"]
+
+
+def test_a_look_that_a_wrong_clock_dated_is_a_look(folder, key, monkeypatch):
+    """Its entry says what the clock said, too."""
+
+    class Behind(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) - timedelta(days=1)
+
+    monkeypatch.setattr("pipeline.findings.custody.chain.datetime", Behind)
+    enter_look(key, LookFacts("behind", WEIGHTS), COHORT, folder)
+    register = read_register(folder)
+    assert "clock" in register.entries[-1].body
+    assert [look.run for look in register.looks(WEIGHTS, COHORT, EVER)] == ["first", "behind"]
 
 
 def test_the_order_and_repetition_of_studies_do_not_count():
