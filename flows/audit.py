@@ -7,7 +7,7 @@ Deferred annotations would break deployed runs (Prefect builds the parameters' s
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -31,7 +31,7 @@ from prefect.settings.legacy import Setting
 from prefect.states import Cancelled, Completed
 from pydantic import Field
 
-from flows.commands.interrupts import interruptible
+from flows.commands.interrupts import deaf_to_terminal, interruptible
 from flows.conduct import DriveShard, begun, conduct, run_without_news
 from flows.crews.choice import crew_of
 from flows.crews.crew import Crew
@@ -43,18 +43,17 @@ from flows.scheduling.vital_signs import HEARTBEAT_SECONDS, vital_tags
 from flows.server import shown, silence
 from flows.telling.beside import Beside, StopRequestedError
 from flows.telling.outcomes import failed_run, news_of, tell_program
-from flows.telling.run_page import RUN_TAG, PrefectPage, emit_news
+from flows.telling.run_page import RUN_TAG, PrefectPage, emit_news, say_on_page
 from flows.watch import Watcher
 from pipeline.checks.config_checks import checked_config
 from pipeline.config_file import load_config
 from pipeline.errors import AuditError, InternalError
-from pipeline.faults import package_logger
 from pipeline.findings.results import load_results
 from pipeline.runs.nights.stop_request import stop_is_requested
 from pipeline.runs.run import Run
 from pipeline.studies.untrusted.workers import WorkerPool
 
-__all__ = ["audit", "follow"]
+__all__ = ["LATE", "audit", "follow"]
 
 LATE = "so late that the next run is due already; that one looks at everything that is new"
 
@@ -116,8 +115,11 @@ def audit(
     planned = runtime.flow_run.scheduled_start_time
     if firing and planned and Firing.of_parameters(firing).is_missed(planned, datetime.now(UTC)):
         return Cancelled(name="Skipped", message=LATE)
+    options = AuditOptions(command, deep, only_new, tuple(notify or ()))
     try:
-        return _audited(Path(config), overrides or (), AuditOptions(command, deep, only_new, tuple(notify or ())))
+        # a schedule that Ctrl-C ends lets its run end after a shard; one that is called by hand ends at once
+        with deaf_to_terminal() if runtime.deployment.id else nullcontext():
+            return _audited(Path(config), overrides or (), options)
     except StopRequestedError as stopped:
         return Cancelled(name="Stopped", message=str(stopped))
     except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs
@@ -139,8 +141,10 @@ def _audited(config: Path, overrides: Sequence[str], options: AuditOptions) -> s
     """Audit as a deployed flow run; whatever ends it without results is told first."""
     loaded = checked_config(config, overrides)
     request = AuditRequest(loaded, options.command, options.deep, options.only_new, options.notify)
-    say = package_logger().warning
-    engine = Engine(say, probe=partial(silence, PREFECT_API_URL.value() or ""), flow_run=str(runtime.flow_run.name))
+    engine = Engine(
+        say_on_page, probe=partial(silence, PREFECT_API_URL.value() or ""), flow_run=str(runtime.flow_run.name)
+    )
+    watcher = Watcher(said=say_on_page)
     try:
         with temporary_settings(_patience()), WorkerPool() as pool:
             if (run := run_without_news(request)) is not None:
@@ -148,18 +152,18 @@ def _audited(config: Path, overrides: Sequence[str], options: AuditOptions) -> s
             audits = loaded.config.run.output / loaded.config.name
             with crew_of(loaded.config.run) as crew:
                 beside = Beside(PrefectPage(engine), partial(stop_is_requested, audits), crew)
-                folder = conduct(begun(request, Watcher(), pool), engine, Watcher(), _as_tasks(engine), beside)
+                folder = conduct(begun(request, watcher, pool), engine, watcher, _as_tasks(engine), beside)
     except StopRequestedError:
         raise
     except Exception as error:
         news = failed_run(loaded.config.name, _in_a_line(error))
         with suppress(Exception):
             emit_news(news)
-        tell_program(options.notify, news, say)
+        tell_program(options.notify, news, say_on_page)
         raise
-    tell_program(options.notify, news_of(load_results(folder), folder), say)
+    tell_program(options.notify, news_of(load_results(folder), folder), say_on_page)
     if options.only_new:
-        keep_newest(loaded.config, say)
+        keep_newest(loaded.config, say_on_page)
     return str(folder)
 
 

@@ -14,6 +14,10 @@ from pipeline.errors import ConfigError
 __all__ = ["Firing", "duration"]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FIELD = r"[^@RrHh\s]\S*"
+_FIVE_FIELDS = re.compile(rf"@[a-z]+|\s*{_FIELD}(\s+{_FIELD}){{4}}\s*")
+"""croniter knows seconds, years, random and hashed fields as well; Prefect's schedules do not."""
+
 _EVERY = re.compile(r"(\d{1,6})([smhd])")
 
 
@@ -40,9 +44,14 @@ class Firing:
             raise ConfigError(f"--timezone: {timezone!r} is not a time zone such as 'Europe/Berlin'") from error
         if every is not None:
             return cls(every=duration(every), timezone=timezone)
-        if not croniter.is_valid(cron):
+        if not _FIVE_FIELDS.fullmatch(str(cron)) or not croniter.is_valid(cron):
             raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'")
-        return cls(cron=cron, timezone=timezone)
+        firing = cls(cron=cron, timezone=timezone)
+        try:
+            firing.next_after(datetime.now(UTC))
+        except ValueError as error:
+            raise ConfigError(f"--cron: {cron!r} never comes, as the 30th of February") from error
+        return firing
 
     @classmethod
     def of_parameters(cls, parameters: Mapping[str, object]) -> Self:

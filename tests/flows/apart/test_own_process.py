@@ -123,6 +123,25 @@ def test_whoever_ends_the_one_that_waits_ends_the_other_in_order(tmp_path, numbe
     )
 
 
+def test_a_terminals_ctrl_c_while_the_other_process_loads(tmp_path):
+    """It goes to everyone who was started from that terminal: one line, and no traceback of a process that loads."""
+    command = [sys.executable, "-c", PARENT, str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    parent = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, process_group=0)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    while not (started := children.read_text().split()) or b"own_process" not in _command(started[0]):
+        time.sleep(0.002)
+    os.killpg(parent.pid, signal.SIGINT)
+    _, said = parent.communicate()
+    assert parent.returncode == 130
+    assert said == "camaudit: interrupted; what was finished is kept: run the same command again to go on\n"
+    assert is_gone(int(started[0]))
+
+
+def _command(process):
+    return Path(f"/proc/{process}/cmdline").read_bytes()
+
+
 def test_a_process_that_dies_while_it_makes_a_run_leaves_no_folder(tmp_path):
     """What it had written may name files of the archive, and neither ``prune`` nor the next run would look at it."""
     audits = tmp_path / "runs" / "planted"
