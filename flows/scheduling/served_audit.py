@@ -37,7 +37,9 @@ from pipeline.errors import OutputError
 from pipeline.faults import package_logger
 from pipeline.runs.nights.stop_request import request_stop
 
-__all__ = ["AuditSchedule", "ServedAudit"]
+__all__ = ["AT_ONCE", "AuditSchedule", "ServedAudit"]
+
+AT_ONCE = "the schedule was asked a second time to end; what is written is carried over by the next run"
 
 _PREFETCH = timedelta(seconds=10)  # so long before a run is due its process begins to load, as Prefect's runner does
 _PAUSE_SECONDS = 10.0  # that the server gets to take word of the end
@@ -127,11 +129,18 @@ class ServedAudit:
         await self.pause()
 
     async def stop(self) -> None:
-        """End the run under way at once, and say so on its page."""
-        with suppress(Exception), temporary_settings(dict(_HURRIED)):
-            async with asyncio.timeout(_STOP_SECONDS):
-                if self._runner.started:
-                    await self._runner.astop()
+        """End the run under way at once, and say so on its page where the server answers."""
+        try:
+            with temporary_settings(dict(_HURRIED)):
+                async with asyncio.timeout(_STOP_SECONDS):
+                    with suppress(Exception):  # it ends a process, and then may find that the runner has ended with it
+                        await self._runner.astop()
+                    for run in await _under_way(self._client, self.deployment):
+                        await self._client.set_flow_run_state(
+                            run.id, Cancelled(name="Stopped", message=AT_ONCE), force=True
+                        )
+        except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+            self._schedule.say(f"the end of the run under way could not be told to the server ({type(error).__name__})")
 
     async def pause(self) -> None:
         """Have the server plan nothing more; where it does not answer, say what follows."""
@@ -216,12 +225,12 @@ def _parameters(schedule: AuditSchedule) -> dict[str, object]:
     }
 
 
-async def _under_way(client: PrefectClient, deployment: UUID) -> bool:
-    """Ask the server for a run that prepares, works, or has not yet said how it ended."""
-    states = [StateType.RUNNING, StateType.PENDING]
+async def _under_way(client: PrefectClient, deployment: UUID) -> list[FlowRun]:
+    """Ask the server for the runs that prepare, work, or have not yet said how they ended."""
+    states = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     working = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states)))
     of_ours = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
-    return bool(await client.read_flow_runs(flow_run_filter=working, deployment_filter=of_ours, limit=1))
+    return await client.read_flow_runs(flow_run_filter=working, deployment_filter=of_ours, limit=10)
 
 
 def _prefect_schedule(firing: Firing | Arrival) -> Schedule | None:

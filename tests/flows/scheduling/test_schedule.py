@@ -266,7 +266,7 @@ def test_a_second_signal_ends_the_run_under_way_at_once(tmp_path, server, stoppi
     assert "Traceback" not in log.read_text()
     assert is_paused(address)
     (ended,) = started_runs(address)
-    assert ended[0] == "CANCELLED"
+    assert ended[0] == "CANCELLED"  # by the runner, or by the schedule where that has ended before it could say so
     assert len(list(runs.glob("*/shards/*.parquet"))) == 1
     assert not [left for left in (".stop", ".running", ".working") if (runs / left).exists()]
 
