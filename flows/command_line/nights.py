@@ -47,9 +47,15 @@ def schedule(
         raise ConfigError("a schedule needs one of --cron, --every and --on-arrival, and no two of them")
     clock = None if quiet is not None else Firing.of(cron, every, timezone)
     loaded = checked_config(config, overrides or ())
-    from flows.scheduling.arrival import Arrival
-    from flows.scheduling.schedule import serve
-    from flows.scheduling.served_audit import AuditSchedule
+    try:
+        from flows.scheduling.arrival import Arrival
+        from flows.scheduling.schedule import serve
+        from flows.scheduling.served_audit import AuditSchedule
+    except ImportError:
+        raise
+    except Exception as error:
+        why = f"Prefect's settings cannot be read ({type(error).__name__}); see PREFECT_API_URL and Prefect's profiles"
+        raise ConfigError(f"schedule: {why}") from error
 
     firing = clock or Arrival(quiet or timedelta())
 

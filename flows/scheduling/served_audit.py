@@ -1,8 +1,9 @@
 """What a schedule serves: an audit's deployment on a Prefect server, whose runs are begun when they are due."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,6 +46,7 @@ _PREFETCH = timedelta(seconds=10)  # so long before a run is due its process beg
 _PAUSE_SECONDS = 10.0  # that the server gets to take word of the end
 _STOP_SECONDS = 60.0  # until a run that was told to end at once has ended, or is killed
 _SILENT = 3  # times in a row that a server did not answer, until that is said
+_RETRIES = 3  # of each of a runner's requests, 14 s in all; Prefect's own five are a minute, and a run's end is several
 _HURRIED: Mapping[Setting, Any] = {PREFECT_CLIENT_MAX_RETRIES: 1}
 
 
@@ -164,7 +166,7 @@ class ServedAudit:
                     await self._register_again()
                 is_due = await self._is_due()
             if is_due:
-                await self._runner.start(run_once=True)
+                await self._run_due()
         except Exception as error:  # noqa: BLE001 - whatever breaks where a server goes away
             self._silences += 1
             if self._silences == _SILENT:
@@ -173,6 +175,13 @@ class ServedAudit:
             if self._silences >= _SILENT:
                 self._schedule.say(f"{self._server} answers again")
             self._silences = 0
+
+    async def _run_due(self) -> None:
+        """Have the runner begin a run, and wait for its end."""
+        patience = {} if PREFECT_CLIENT_MAX_RETRIES.name in os.environ else {PREFECT_CLIENT_MAX_RETRIES: _RETRIES}
+        # it prints frames of its own
+        with temporary_settings(patience), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            await self._runner.start(run_once=True)
 
     async def _register_again(self) -> None:
         """Register anew with a server that came back without what it knew: it would plan nothing, and say nothing."""

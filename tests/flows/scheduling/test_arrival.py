@@ -1,6 +1,9 @@
 """A schedule that waits for arrivals: what came before it counts, and a run under way is not started beside."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
@@ -109,6 +112,16 @@ def test_a_server_that_is_away_is_asked_again_and_said_to_be_away_once(config, h
     (away,) = said
     assert away.startswith("--on-arrival: the DICOMweb server 127.0.0.1")
     assert "answered 503" in away
+
+
+def test_settings_that_prefect_refuses_are_told_in_a_line(tmp_path):
+    command = [sys.executable, "-m", "flows", "schedule", str(plant(tmp_path, 3)), "--every", "1d"]
+    environment = os.environ | {"PREFECT_API_URL": "http://[somebody:secret@::1/api"}
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert refused.returncode == 2
+    *prefects, ours = refused.stderr.splitlines()
+    assert ours.startswith("camaudit: schedule: Prefect's settings cannot be read (ValidationError); see PREFECT_API")
+    assert "Traceback" not in "".join(prefects)  # it says some words of its own
 
 
 @pytest.mark.parametrize(

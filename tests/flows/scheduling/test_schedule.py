@@ -288,7 +288,7 @@ def test_a_schedule_that_is_ended_as_it_begins_is_paused(tmp_path, server, stopp
 
 def test_a_server_that_goes_away_costs_the_run_nothing_and_is_asked_again(tmp_path, server, stopping):
     address, environment = server
-    environment["PREFECT_RUNNER_POLL_FREQUENCY"] = "2"
+    environment |= {"PREFECT_RUNNER_POLL_FREQUENCY": "2", "PREFECT_CLIENT_MAX_RETRIES": "1"}
     run = {"batch_size": 1, "shard_size": 4, "device": "cpu", "replicates": 200}
     config = plant(tmp_path / "hospital", 12, run=run, explain={"methods": ["gradcam"]})
     held_network(config)
