@@ -7,7 +7,7 @@ Deferred annotations would break deployed runs (Prefect builds the parameters' s
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -31,7 +31,7 @@ from prefect.settings.legacy import Setting
 from prefect.states import Cancelled, Completed
 from pydantic import Field
 
-from flows.commands.interrupts import deaf_to_terminal, interruptible
+from flows.commands.interrupts import interruptible
 from flows.conduct import DriveShard, begun, conduct, run_without_news
 from flows.crews.choice import crew_of
 from flows.crews.crew import Crew
@@ -117,9 +117,7 @@ def audit(
         return Cancelled(name="Skipped", message=LATE)
     options = AuditOptions(command, deep, only_new, tuple(notify or ()))
     try:
-        # a schedule that Ctrl-C ends lets its run end after a shard; one that is called by hand ends at once
-        with deaf_to_terminal() if runtime.deployment.id else nullcontext():
-            return _audited(Path(config), overrides or (), options)
+        return _audited(Path(config), overrides or (), options)
     except StopRequestedError as stopped:
         return Cancelled(name="Stopped", message=str(stopped))
     except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs

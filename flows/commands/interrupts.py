@@ -14,7 +14,7 @@ from typing import NoReturn
 __all__ = [
     "ADVICE",
     "Interrupted",
-    "deaf_to_terminal",
+    "children_deaf_to_terminal",
     "interruptible",
     "leave",
     "raise_replaced_end",
@@ -62,19 +62,20 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def deaf_to_terminal() -> Iterator[None]:
-    """Ignore SIGINT inside the block: a terminal sends it to everyone, and who began this process decides.
+def children_deaf_to_terminal() -> Iterator[None]:
+    """Let processes that are begun inside the block never hear of SIGINT, while this one does.
 
-    Elsewhere than in the main thread do nothing.
+    A terminal sends it to everyone; who began them decides. A signal that a thread has blocked is blocked in what it
+    starts, too, from the first moment on. So this thread blocks it, and another one hears of it for this process.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    is_over = threading.Event()
+    threading.Thread(target=is_over.wait, daemon=True).start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        is_over.set()
 
 
 class _Interrupting:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from prefect.settings.legacy import Setting
 from prefect.states import Cancelled
 
 from flows.audit import LATE, audit
+from flows.commands.interrupts import children_deaf_to_terminal
 from flows.scheduling.arrival import Arrival, watch_archive
 from flows.scheduling.firing import Firing
 from flows.scheduling.serving import QuietRunner
@@ -131,16 +132,19 @@ class ServedAudit:
         await self.pause()
 
     async def stop(self) -> None:
-        """End the run under way at once, and say so on its page where the server answers."""
+        """End the run under way at once."""
+        with suppress(Exception), temporary_settings(dict(_HURRIED)):  # it may find that the runner ends with the run
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._runner.astop()
+
+    async def stopped(self) -> None:
+        """Say on the page of a run that was ended at once that it has ended, where nobody else has."""
         try:
             with temporary_settings(dict(_HURRIED)):
-                async with asyncio.timeout(_STOP_SECONDS):
-                    with suppress(Exception):  # it ends a process, and then may find that the runner has ended with it
-                        await self._runner.astop()
+                async with asyncio.timeout(_PAUSE_SECONDS):
                     for run in await _under_way(self._client, self.deployment):
-                        await self._client.set_flow_run_state(
-                            run.id, Cancelled(name="Stopped", message=AT_ONCE), force=True
-                        )
+                        ended = Cancelled(name="Stopped", message=AT_ONCE)
+                        await self._client.set_flow_run_state(run.id, ended, force=True)
         except (httpx.HTTPError, PrefectException, TimeoutError) as error:
             self._schedule.say(f"the end of the run under way could not be told to the server ({type(error).__name__})")
 
@@ -179,8 +183,11 @@ class ServedAudit:
     async def _run_due(self) -> None:
         """Have the runner begin a run, and wait for its end."""
         patience = {} if PREFECT_CLIENT_MAX_RETRIES.name in os.environ else {PREFECT_CLIENT_MAX_RETRIES: _RETRIES}
-        # it prints frames of its own
-        with temporary_settings(patience), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        with ExitStack() as stack:
+            stack.enter_context(temporary_settings(patience))
+            nowhere = stack.enter_context(Path(os.devnull).open("w"))
+            stack.enter_context(redirect_stdout(nowhere))  # the runner prints frames of its own
+            stack.enter_context(children_deaf_to_terminal())  # the first Ctrl-C is for the schedule
             await self._runner.start(run_once=True)
 
     async def _register_again(self) -> None:

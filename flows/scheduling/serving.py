@@ -38,6 +38,9 @@ class Service(Protocol):
     async def stop(self) -> None:
         """End what is under way at once."""
 
+    async def stopped(self) -> None:
+        """Say how what was under way ended; nothing is any more."""
+
 
 async def serve_until_asked(service: Service) -> None:
     """Serve until SIGTERM or Ctrl-C; then wind down, which a second signal cuts short, and stop.
@@ -59,9 +62,11 @@ async def serve_until_asked(service: Service) -> None:
             await service.stop()
             await asyncio.wait({serving}, timeout=_MOMENT)
             serving.cancel()
+            await asyncio.wait({serving})
+            await service.stopped()
         for task in (orderly, second):
             task.cancel()
-        await asyncio.wait({serving, orderly})
+        await asyncio.wait({orderly})
         raise Interrupted(first.result())
 
 

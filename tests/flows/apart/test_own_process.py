@@ -124,7 +124,7 @@ def test_whoever_ends_the_one_that_waits_ends_the_other_in_order(tmp_path, numbe
 
 
 def test_a_terminals_ctrl_c_while_the_other_process_loads(tmp_path):
-    """It goes to everyone who was started from that terminal: one line, and no traceback of a process that loads."""
+    """The other may find that nobody tells it what to call: one line, and no traceback of it."""
     command = [sys.executable, "-c", PARENT, str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     parent = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, process_group=0)

@@ -50,6 +50,9 @@ class StandIn:
         self.steps.append("stop")
         self.wound_down.set()
 
+    async def stopped(self):
+        self.steps.append("stopped")
+
 
 class SignalledAtOnce(StandIn):
     """A runner sets its handler, and the signal comes before it has started."""
@@ -88,7 +91,7 @@ def test_the_first_signal_winds_down(number, code):
 
 def test_the_second_signal_waits_for_nothing():
     service, ended = served(lambda: SignalledAtOnce(signal.SIGTERM, winds_down=False))
-    assert service.steps == ["wind down", "stop"]
+    assert service.steps == ["wind down", "stop", "stopped"]
     assert ended == 143
 
 
