@@ -13,6 +13,7 @@ NOT_BEGUN = "has not begun: its start is being written, or its process ended in 
 
 _RUN_NAME = re.compile(r"\d{8}T\d{6}\d*Z-[0-9a-f]+")
 _STARTED = b'"inference.started"'
+_LONGEST_START = 2**20  # bytes; a ledger's entries up to that one have some kilobytes
 
 
 def half_made_runs(audits: Path) -> list[Path]:
@@ -27,10 +28,12 @@ def never_began(folder: Path) -> bool:
     A run that lost its ledger has shards, or results; one whose ledger cannot be read is not judged.
     """
     try:
-        ledger = (folder / LEDGER_FILE).read_bytes()
+        with (folder / LEDGER_FILE).open("rb") as file:
+            start = file.read(_LONGEST_START)
     except FileNotFoundError:
-        ledger = b""
+        start = b""
     except OSError:
         return False
     worked = {f"shards/{path.name}" for path in (folder / "shards").glob("*.parquet")} - {REUSED}
-    return _STARTED not in ledger and not worked and not (folder / "results.json").exists()
+    has_started = _STARTED in start or len(start) == _LONGEST_START
+    return not has_started and not worked and not (folder / "results.json").exists()

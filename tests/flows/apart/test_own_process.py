@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 
+from flows.apart import own_process
 from flows.apart.own_process import in_own_process
 from pipeline.errors import AuditError, ConfigError, InternalError, OutputError
 from pipeline.findings.custody.chain import LedgerError, LedgerFault
@@ -123,23 +125,16 @@ def test_whoever_ends_the_one_that_waits_ends_the_other_in_order(tmp_path, numbe
     )
 
 
-def test_a_terminals_ctrl_c_while_the_other_process_loads(tmp_path):
-    """The other may find that nobody tells it what to call: one line, and no traceback of it."""
-    command = [sys.executable, "-c", PARENT, str(tmp_path)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    parent = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, process_group=0)
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-    while not (started := children.read_text().split()) or b"own_process" not in _command(started[0]):
-        time.sleep(0.002)
-    os.killpg(parent.pid, signal.SIGINT)
-    _, said = parent.communicate()
-    assert parent.returncode == 130
-    assert said == "camaudit: interrupted; what was finished is kept: run the same command again to go on\n"
-    assert is_gone(int(started[0]))
-
-
-def _command(process):
-    return Path(f"/proc/{process}/cmdline").read_bytes()
+def test_a_process_that_is_never_told_what_to_call_ends_without_a_word(capfd):
+    """Who started it was ended before he could say. A terminal's Ctrl-C, which ends him so, is not for the other."""
+    ours, theirs = Pipe()
+    with theirs:
+        process = own_process._started(theirs.fileno())
+    assert os.getpgid(process.pid) == process.pid
+    ours.close()
+    assert process.wait() == 0
+    process.stdin.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_process_that_dies_while_it_makes_a_run_leaves_no_folder(tmp_path):
