@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +36,6 @@ from flows.crews.choice import crew_of
 from flows.crews.crew import Crew
 from flows.engines import Engine, WorkError, driven
 from flows.request import AuditRequest
-from flows.scheduling.firing import Firing
 from flows.scheduling.keeping import keep_newest
 from flows.scheduling.vital_signs import HEARTBEAT_SECONDS, vital_tags
 from flows.server import shown, silence
@@ -53,9 +51,7 @@ from pipeline.runs.nights.stop_request import stop_is_requested
 from pipeline.runs.run import Run
 from pipeline.studies.untrusted.workers import WorkerPool
 
-__all__ = ["LATE", "audit", "follow"]
-
-LATE = "so late that the next run is due already; that one looks at everything that is new"
+__all__ = ["audit", "follow"]
 
 _PATIENCE: dict[Setting, float] = {
     PREFECT_CLIENT_MAX_RETRIES: 1,
@@ -100,21 +96,16 @@ def audit(
     command: str = "camaudit schedule",
     overrides: list[Override] | None = None,
     deep: bool = False,
-    firing: dict[str, str | float | None] | None = None,
     only_new: bool = True,
     notify: list[str] | None = None,
 ) -> str | State[str]:
     """Audit the archive that ``config`` (the path of an ``audit.yaml``) names; return the run's folder.
 
     Studies that an earlier run of the same audit has answered are carried over, not computed again. ``overrides`` are
-    ``key=value``; ``deep`` hashes every file again. With ``firing``, when the schedule fires, a run that comes so late
-    that the next is due already is skipped: that one looks at everything that is new. With ``only_new``, where nothing
-    is new since the newest run, that run is the answer, and nothing is computed or written but a line. ``notify`` is a
-    program with its arguments that reads as JSON what somebody has to hear of.
+    ``key=value``; ``deep`` hashes every file again. With ``only_new``, where nothing is new since the newest run, that
+    run is the answer, and nothing is computed or written but a line. ``notify`` is a program with its arguments that
+    reads as JSON what somebody has to hear of.
     """
-    planned = runtime.flow_run.scheduled_start_time
-    if firing and planned and Firing.of_parameters(firing).is_missed(planned, datetime.now(UTC)):
-        return Cancelled(name="Skipped", message=LATE)
     options = AuditOptions(command, deep, only_new, tuple(notify or ()))
     try:
         return _audited(Path(config), overrides or (), options)

@@ -1,7 +1,6 @@
 """When a schedule fires: by a cron expression in a time zone, or every so often."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -53,19 +52,6 @@ class Firing:
             raise ConfigError(f"--cron: {cron!r} never comes, as the 30th of February") from error
         return firing
 
-    @classmethod
-    def of_parameters(cls, parameters: Mapping[str, object]) -> Self:
-        """Return what ``as_parameters`` described."""
-        seconds = parameters["every"]
-        every = None if seconds is None else timedelta(seconds=float(str(seconds)))
-        cron = parameters["cron"]
-        return cls(None if cron is None else str(cron), every, str(parameters["timezone"]))
-
-    def as_parameters(self) -> dict[str, str | float | None]:
-        """Return it as plain values, for a flow run's parameters."""
-        seconds = None if self.every is None else self.every.total_seconds()
-        return {"cron": self.cron, "every": seconds, "timezone": self.timezone}
-
     def next_after(self, moment: datetime) -> datetime:
         """Return when it fires next after ``moment``."""
         if self.every is not None:
@@ -73,10 +59,6 @@ class Firing:
         local = moment.astimezone(ZoneInfo(self.timezone))
         following: datetime = croniter(self.cron, local).get_next(datetime)
         return following.astimezone(UTC)
-
-    def is_missed(self, planned: datetime, now: datetime) -> bool:
-        """Tell whether a firing planned for then is too late by now: the next one is due already."""
-        return self.next_after(planned) <= now
 
     def __str__(self) -> str:
         if self.every is not None:

@@ -26,7 +26,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.settings.legacy import Setting
 from prefect.states import Cancelled
 
-from flows.audit import LATE, audit
+from flows.audit import audit
 from flows.commands.interrupts import children_deaf_to_terminal
 from flows.scheduling.arrival import Arrival, watch_archive
 from flows.scheduling.firing import Firing
@@ -39,8 +39,9 @@ from pipeline.errors import OutputError
 from pipeline.faults import package_logger
 from pipeline.runs.nights.stop_request import request_stop
 
-__all__ = ["AT_ONCE", "AuditSchedule", "ServedAudit"]
+__all__ = ["AT_ONCE", "LATE", "AuditSchedule", "ServedAudit"]
 
+LATE = "the next firing was due before this one could begin; that one looks at everything that is new"
 AT_ONCE = "the schedule was asked a second time to end; what is written is carried over by the next run"
 
 _PREFETCH = timedelta(seconds=10)  # so long before a run is due its process begins to load, as Prefect's runner does
@@ -198,19 +199,12 @@ class ServedAudit:
             await self.register()
 
     async def _is_due(self) -> bool:
-        """Tell whether a run is to begin; those so late that the next is due already are skipped here, unbegun."""
+        """Tell whether a run is to begin; of several firings that are due the older ones are skipped here, unbegun."""
         client, now = self._client, datetime.now(UTC)
         runs = await client.get_scheduled_flow_runs_for_deployments([self.deployment], scheduled_before=now + _PREFETCH)
-        missed = [run for run in runs if self._is_missed(run, now)]
-        for run in missed:
+        for run in _missed(runs, now):
             await client.set_flow_run_state(run.id, Cancelled(name="Skipped", message=LATE), force=True)
-        return len(missed) < len(runs)
-
-    def _is_missed(self, run: FlowRun, now: datetime) -> bool:
-        firing, planned = self._schedule.firing, run.expected_start_time
-        if planned is None or not run.auto_scheduled or isinstance(firing, Arrival):
-            return False
-        return firing.is_missed(planned, now)
+        return bool(runs)
 
     def _watching(self, ending: asyncio.Event) -> "asyncio.Task[None] | None":
         """Start a run whenever something has arrived, where the schedule is of that kind."""
@@ -232,11 +226,17 @@ class ServedAudit:
         return asyncio.create_task(watch_archive(schedule.config, schedule.firing, start, schedule.say))
 
 
+def _missed(runs: Sequence[FlowRun], now: datetime) -> list[FlowRun]:
+    """Return the firings that are due, but for the newest of them, which always begins, however late it is."""
+    due = [(run.expected_start_time, run) for run in runs if run.auto_scheduled and run.expected_start_time is not None]
+    ordered = sorted(((planned, run) for planned, run in due if planned <= now), key=lambda pair: pair[0])
+    return [run for _, run in ordered[:-1]]
+
+
 def _parameters(schedule: AuditSchedule) -> dict[str, object]:
     return {
         "config": str(schedule.config_path.resolve()),
         "overrides": list(schedule.overrides),
-        "firing": None if isinstance(schedule.firing, Arrival) else schedule.firing.as_parameters(),
         "notify": list(schedule.notify),
     }
 
