@@ -144,8 +144,9 @@ class ServedAudit:
             with temporary_settings(dict(_HURRIED)):
                 async with asyncio.timeout(_PAUSE_SECONDS):
                     for run in await _under_way(self._client, self.deployment):
-                        ended = Cancelled(name="Stopped", message=AT_ONCE)
-                        await self._client.set_flow_run_state(run.id, ended, force=True)
+                        await self._client.set_flow_run_state(
+                            run.id, Cancelled(name="Stopped", message=AT_ONCE), force=True
+                        )
         except (httpx.HTTPError, PrefectException, TimeoutError) as error:
             self._schedule.say(f"the end of the run under way could not be told to the server ({type(error).__name__})")
 
