@@ -120,7 +120,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(address, mo
     assert "secret" not in str(refused.value)
 
 
-class Server:
+class ServerStandIn:
     """A stand-in for the client of a server that is there, away, or came back without what it knew."""
 
     def __init__(self, *answers):
@@ -156,7 +156,7 @@ class Server:
     ],
 )
 def test_a_server_that_is_away_is_asked_again(tmp_path, monkeypatch, answers, registered, said):
-    heard, server = [], Server(*answers)
+    heard, server = [], ServerStandIn(*answers)
 
     async def register(_runner, _deployment):
         server.registered += 1
@@ -190,7 +190,7 @@ def test_what_is_too_late_is_skipped_without_a_process(tmp_path, monkeypatch):
     """Behind a run of hours a schedule of minutes has hundreds. The newest begins: else none ever would, where it takes
     longer to load than the next is away.
     """
-    begun, server, now = [], Server("there"), datetime.now(UTC)
+    begun, server, now = [], ServerStandIn("there"), datetime.now(UTC)
     ages = {1: (300, True), 2: (150, True), 4: (70, True), 3: (90, True), 5: (300, False), 6: (-8, True)}
     server.runs = [
         SimpleNamespace(id=number, expected_start_time=now - timedelta(seconds=age), auto_scheduled=by_itself)
