@@ -9,12 +9,12 @@ import typer
 
 from pipeline.errors import ConfigError
 from pipeline.faults import own_faults
+from pipeline.findings.custody.never_began import NOT_BEGUN, never_began
 from pipeline.findings.custody.site_key import fingerprint_given, site_fingerprint
 from pipeline.findings.custody.time_stamp import read_authorities
 from pipeline.findings.signed.attestation import ATTESTATION_FILE
 from pipeline.findings.signed.signatures import ReportSignature
 from pipeline.findings.spec import SPEC_FILE
-from pipeline.runs.nights.half_made import NOT_BEGUN, never_began
 from pipeline.verify.document import REPORT_FILE, ReportTools
 from pipeline.verify.failure import Failure, FailureKind, Verification, exit_code
 from pipeline.verify.report_alone import verify_report

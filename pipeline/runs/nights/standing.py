@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pipeline.errors import OutputError
 from pipeline.findings.custody.ledger import LedgerEntry, read_ledger
+from pipeline.findings.custody.never_began import NOT_BEGUN, never_began
 from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE, RunSpec, read_members, read_spec
-from pipeline.runs.nights.half_made import NOT_BEGUN, never_began
 from pipeline.runs.nights.heartbeat import Worker, workers_of
 
 __all__ = ["RunStanding", "RunState", "audit_folder_of", "standing_of", "standings_of"]
