@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -37,27 +36,23 @@ from flows.crews.choice import crew_of
 from flows.crews.crew import Crew
 from flows.engines import Engine, WorkError, driven
 from flows.request import AuditRequest
-from flows.scheduling.firing import Firing
 from flows.scheduling.keeping import keep_newest
 from flows.scheduling.vital_signs import HEARTBEAT_SECONDS, vital_tags
 from flows.server import shown, silence
 from flows.shards import DriveShard
 from flows.telling.beside import Beside, StopRequestedError
 from flows.telling.outcomes import failed_run, news_of, tell_program
-from flows.telling.run_page import RUN_TAG, PrefectPage, emit_news
+from flows.telling.run_page import RUN_TAG, PrefectPage, emit_news, say_on_page
 from flows.watch import Watcher
 from pipeline.checks.config_checks import checked_config
 from pipeline.config_file import load_config
 from pipeline.errors import AuditError, InternalError
-from pipeline.faults import package_logger
 from pipeline.findings.results import load_results
 from pipeline.runs.nights.stop_request import stop_is_requested
 from pipeline.runs.run import Run
 from pipeline.studies.untrusted.workers import WorkerPool
 
 __all__ = ["audit", "follow"]
-
-LATE = "so late that the next run is due already; that one looks at everything that is new"
 
 _PATIENCE: dict[Setting, float] = {
     PREFECT_CLIENT_MAX_RETRIES: 1,
@@ -102,23 +97,19 @@ def audit(
     command: str = "camaudit schedule",
     overrides: list[Override] | None = None,
     deep: bool = False,
-    firing: dict[str, str | float | None] | None = None,
     only_new: bool = True,
     notify: list[str] | None = None,
 ) -> str | State[str]:
     """Audit the archive that ``config`` (the path of an ``audit.yaml``) names; return the run's folder.
 
     Studies that an earlier run of the same audit has answered are carried over, not computed again. ``overrides`` are
-    ``key=value``; ``deep`` hashes every file again. With ``firing``, when the schedule fires, a run that comes so late
-    that the next is due already is skipped: that one looks at everything that is new. With ``only_new``, where nothing
-    is new since the newest run, that run is the answer, and nothing is computed or written but a line. ``notify`` is a
-    program with its arguments that reads as JSON what somebody has to hear of.
+    ``key=value``; ``deep`` hashes every file again. With ``only_new``, where nothing is new since the newest run, that
+    run is the answer, and nothing is computed or written but a line. ``notify`` is a program with its arguments that
+    reads as JSON what somebody has to hear of.
     """
-    planned = runtime.flow_run.scheduled_start_time
-    if firing and planned and Firing.of_parameters(firing).is_missed(planned, datetime.now(UTC)):
-        return Cancelled(name="Skipped", message=LATE)
+    options = AuditOptions(command, deep, only_new, tuple(notify or ()))
     try:
-        return _audited(Path(config), overrides or (), AuditOptions(command, deep, only_new, tuple(notify or ())))
+        return _audited(Path(config), overrides or (), options)
     except StopRequestedError as stopped:
         return Cancelled(name="Stopped", message=str(stopped))
     except Exception as error:  # noqa: BLE001 - a chained library error can quote a file's content into Prefect's logs
@@ -140,8 +131,10 @@ def _audited(config: Path, overrides: Sequence[str], options: AuditOptions) -> s
     """Audit as a deployed flow run; whatever ends it without results is told first."""
     loaded = checked_config(config, overrides)
     request = AuditRequest(loaded, options.command, options.deep, options.only_new, options.notify)
-    say = package_logger().warning
-    engine = Engine(say, probe=partial(silence, PREFECT_API_URL.value() or ""), flow_run=str(runtime.flow_run.name))
+    engine = Engine(
+        say_on_page, probe=partial(silence, PREFECT_API_URL.value() or ""), flow_run=str(runtime.flow_run.name)
+    )
+    watcher = Watcher(said=say_on_page)
     try:
         with temporary_settings(_patience()), WorkerPool() as pool:
             if (run := run_without_news(request)) is not None:
@@ -149,18 +142,18 @@ def _audited(config: Path, overrides: Sequence[str], options: AuditOptions) -> s
             audits = loaded.config.run.output / loaded.config.name
             with crew_of(loaded.config.run) as crew:
                 beside = Beside(PrefectPage(engine), partial(stop_is_requested, audits), crew)
-                folder = conduct(begun(request, Watcher(), pool), engine, Watcher(), _as_tasks(engine), beside)
+                folder = conduct(begun(request, watcher, pool), engine, watcher, _as_tasks(engine), beside)
     except StopRequestedError:
         raise
     except Exception as error:
         news = failed_run(loaded.config.name, _in_a_line(error))
         with suppress(Exception):
             emit_news(news)
-        tell_program(options.notify, news, say)
+        tell_program(options.notify, news, say_on_page)
         raise
-    tell_program(options.notify, news_of(load_results(folder), folder), say)
+    tell_program(options.notify, news_of(load_results(folder), folder), say_on_page)
     if options.only_new:
-        keep_newest(loaded.config, say)
+        keep_newest(loaded.config, say_on_page)
     return str(folder)
 
 

@@ -67,6 +67,7 @@ def _started(handle: int) -> "subprocess.Popen[bytes]":
             [sys.executable, "-P", "-c", _PROGRAM, str(handle), *import_path(sys.path)],
             stdin=subprocess.PIPE,  # never written to: it closes when this process ends, whatever ends it
             pass_fds=[handle],
+            process_group=0,  # a terminal's Ctrl-C is for this process alone
         )
     except OSError as error:
         raise AuditError(f"a process for a part of the run cannot start: {error.strerror}") from error
@@ -110,8 +111,10 @@ def serve_call(handle: int) -> None:
     when_input_ends(partial(os.kill, os.getpid(), signal.SIGTERM))
     try:
         with interruptible(), Connection(handle) as channel:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to everyone; the parent decides
-            function, arguments = channel.recv()
+            try:
+                function, arguments = channel.recv()
+            except EOFError:
+                return  # whoever called was ended before it had said what for
             channel.send(_called(function, arguments, lambda content: channel.send(("told", content, None))))
             gc.freeze()  # looking through torch once more before the end takes a second
     except Interrupted as interruption:

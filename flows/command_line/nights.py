@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.command_line.options import AsJson, AuditFolder, ConfigPath, Notify, Overrides
-from flows.command_line.starting import program_of
+from flows.command_line.starting import program_of, warn
 from pipeline.errors import ConfigError
 
 __all__ = ["history", "prune", "receive", "schedule", "status"]
@@ -47,8 +47,15 @@ def schedule(
         raise ConfigError("a schedule needs one of --cron, --every and --on-arrival, and no two of them")
     clock = None if quiet is not None else Firing.of(cron, every, timezone)
     loaded = checked_config(config, overrides or ())
-    from flows.scheduling.arrival import Arrival
-    from flows.scheduling.schedule import AuditSchedule, serve
+    try:
+        from flows.scheduling.arrival import Arrival
+        from flows.scheduling.schedule import serve
+        from flows.scheduling.served_audit import AuditSchedule
+    except ImportError:
+        raise
+    except Exception as error:
+        why = f"Prefect's settings cannot be read ({type(error).__name__}); see PREFECT_API_URL and Prefect's profiles"
+        raise ConfigError(f"schedule: {why}") from error
 
     firing = clock or Arrival(quiet or timedelta())
 
@@ -58,7 +65,8 @@ def schedule(
             then = "one run makes up for it" if catch_up else "skipped: the next run looks at everything that is new"
             typer.echo(f"missed since {missed:%Y-%m-%d %H:%M} UTC; {then}")
 
-    serve(AuditSchedule(config, loaded.config, overrides or (), firing, catch_up, program_of(notify)), on_serving)
+    given = overrides or ()
+    serve(AuditSchedule(config, loaded.config, given, firing, catch_up, program_of(notify), warn), on_serving)
 
 
 def receive(

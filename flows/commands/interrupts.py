@@ -4,12 +4,22 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["ADVICE", "Interrupted", "interruptible", "leave", "raise_replaced_end", "when_input_ends"]
+__all__ = [
+    "ADVICE",
+    "Interrupted",
+    "children_deaf_to_terminal",
+    "interruptible",
+    "leave",
+    "raise_replaced_end",
+    "when_input_ends",
+]
 
 ADVICE = "interrupted; what was finished is kept: run the same command again to go on"
 
@@ -32,33 +42,80 @@ class Interrupted(SystemExit):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise ``Interrupted`` in the main thread for SIGINT and SIGTERM inside the block; elsewhere do nothing."""
+    """Raise ``Interrupted`` in the main thread for SIGINT and SIGTERM inside the block; elsewhere do nothing.
+
+    Until it has left the block, further signals change nothing: what is under way is put in order once, undisturbed.
+    Where somebody lets it vanish inside the block, it is raised again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    interrupt = _Interrupting()
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
     try:
-        with _raised_again_where_swallowed():
+        with _untold_where_swallowed():
             yield
     finally:
+        interrupt.is_over = True
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def _raised_again_where_swallowed() -> Iterator[None]:
-    """Send the signal again where Python let ``Interrupted`` vanish: what ``__del__`` raises reaches nobody."""
+def children_deaf_to_terminal() -> Iterator[None]:
+    """Let processes that are begun inside the block never hear of SIGINT, while this one does.
+
+    A terminal sends it to everyone; who began them decides. A signal that a thread has blocked is blocked in what it
+    starts, too, from the first moment on. So this thread blocks it, and another one hears of it for this process.
+    """
+    is_over = threading.Event()
+    threading.Thread(target=is_over.wait, daemon=True).start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        is_over.set()
+
+
+class _Interrupting:
+    """A handler of signals that raises ``Interrupted`` as often as nobody has one in hand.
+
+    One that is gone was swallowed: by a library's ``except:``, or by Python, which drops what a ``__del__`` raises.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._raised: weakref.ref[Interrupted] | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if self._raised is None or self._raised() is None:
+            raise self._interruption(number)  # in no variable here: the trace would hold it for ever
+
+    def _interruption(self, number: int) -> Interrupted:
+        interruption = Interrupted(number)
+        self._raised = weakref.ref(interruption, partial(self._come_again, number))
+        return interruption
+
+    def _come_again(self, number: int, _gone: object) -> None:
+        if not self.is_over:
+            timer = threading.Timer(_MOMENT, self._send, [number])
+            timer.daemon = True
+            timer.start()
+
+    def _send(self, number: int) -> None:
+        if not self.is_over:
+            os.kill(os.getpid(), number)
+
+
+@contextmanager
+def _untold_where_swallowed() -> Iterator[None]:
+    """Print nothing of an ``Interrupted`` that Python drops: it comes again."""
     before = sys.unraisablehook
 
     def hook(unraisable: "sys.UnraisableHookArgs") -> None:
         if not isinstance(unraisable.exc_value, Interrupted):
             before(unraisable)
-            return
-        for number in _SIGNALS:
-            signal.signal(number, _interrupt)
-        timer = threading.Timer(_MOMENT, os.kill, (os.getpid(), unraisable.exc_value.number))
-        timer.daemon = True
-        timer.start()
 
     sys.unraisablehook = hook
     try:
@@ -67,18 +124,14 @@ def _raised_again_where_swallowed() -> Iterator[None]:
         sys.unraisablehook = before
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    for signal_number in _SIGNALS:
-        signal.signal(signal_number, signal.SIG_IGN)  # what is under way is put in order once, undisturbed
-    raise Interrupted(number)
-
-
 def leave(interruption: Interrupted) -> NoReturn:
     """End the process as it was asked; threads and exit hooks that would keep it waiting are cut short.
 
     Raises:
         Interrupted: always.
     """
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # an impatient second one would show where Python is taken down
     timer = threading.Timer(_PATIENCE, os._exit, [interruption.code])
     timer.daemon = True
     timer.start()

@@ -9,10 +9,12 @@ import typer
 
 from pipeline.errors import ConfigError
 from pipeline.faults import own_faults
+from pipeline.findings.custody.never_began import NOT_BEGUN, never_began
 from pipeline.findings.custody.site_key import fingerprint_given, site_fingerprint
 from pipeline.findings.custody.time_stamp import read_authorities
 from pipeline.findings.signed.attestation import ATTESTATION_FILE
 from pipeline.findings.signed.signatures import ReportSignature
+from pipeline.findings.spec import SPEC_FILE
 from pipeline.verify.document import REPORT_FILE, ReportTools
 from pipeline.verify.failure import Failure, FailureKind, Verification, exit_code
 from pipeline.verify.report_alone import verify_report
@@ -44,6 +46,8 @@ def verified(
     trusted = () if trust_authority is None else read_authorities(trust_authority)
     signers = () if trust is None else read_authorities(trust, "--trust")
     if path.is_dir():
+        if (path / SPEC_FILE).exists() and never_began(path):
+            return Verification((Failure(FailureKind.UNFINISHED, f"the run {NOT_BEGUN}"),), (), None)
         from pipeline.verify.verify import verify_run  # all that conclusions are drawn with: a report alone needs none
 
         return verify_run(path, _tools(), fingerprint=fingerprint, trusted=trusted, signers=signers)

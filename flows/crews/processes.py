@@ -82,7 +82,8 @@ def _started(device: str | None, threads: int | None) -> subprocess.Popen[bytes]
     command = [sys.executable, "-m", "flows", "work", "-", "--quiet", "--end-with-input"]
     environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
     chosen = [] if device is None else ["--device", device]
-    return subprocess.Popen([*command, *chosen], stdin=subprocess.PIPE, env=environment)
+    # a group of its own: a terminal's Ctrl-C is for this process alone
+    return subprocess.Popen([*command, *chosen], stdin=subprocess.PIPE, env=environment, process_group=0)
 
 
 def _tell(helper: subprocess.Popen[bytes], folder: Path) -> None:

@@ -9,7 +9,6 @@ from functools import partial
 
 from pipeline.config import AuditConfig
 from pipeline.errors import ArchiveError
-from pipeline.faults import package_logger
 from pipeline.studies.dicomweb.arrivals import server_listing
 from pipeline.studies.dicomweb.client import open_server
 from pipeline.studies.index.arrivals import ArrivalWatch, Listing, file_listing, folder_listing, headers_readable
@@ -51,11 +50,13 @@ def check_watched(config: AuditConfig) -> None:
             _look_at(config, pool)
 
 
-async def watch_archive(config: AuditConfig, arrival: Arrival, start: Callable[[], Awaitable[bool]]) -> None:
+async def watch_archive(
+    config: AuditConfig, arrival: Arrival, start: Callable[[], Awaitable[bool]], say: Callable[[str], None]
+) -> None:
     """Look at the archive for ever; ``start`` begins an audit and tells whether it has.
 
     The first look of a schedule counts as an arrival: what came before it is audited, and where that is nothing the
-    night costs a line. A server that is away is asked again, and said to be away once.
+    night costs a line. A server that is away is asked again, and ``say`` hears once that it is.
     """
     with WorkerPool() as pool:
         watch = _watch(config, arrival, pool)
@@ -67,7 +68,7 @@ async def watch_archive(config: AuditConfig, arrival: Arrival, start: Callable[[
             except ArchiveError as error:
                 if str(error) != fault:
                     fault = str(error)
-                    package_logger().warning("--on-arrival: %s; it is asked again", fault)
+                    say(f"--on-arrival: {fault}; it is asked again")
             if waiting and await start():
                 waiting = False
             await asyncio.sleep(arrival.pause)

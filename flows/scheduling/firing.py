@@ -1,7 +1,6 @@
 """When a schedule fires: by a cron expression in a time zone, or every so often."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -14,6 +13,10 @@ from pipeline.errors import ConfigError
 __all__ = ["Firing", "duration"]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FIELD = r"[^@RrHh\s]\S*"
+_FIVE_FIELDS = re.compile(rf"@[a-z]+|\s*{_FIELD}(\s+{_FIELD}){{4}}\s*")
+"""croniter knows seconds, years, random and hashed fields as well; Prefect's schedules do not."""
+
 _EVERY = re.compile(r"(\d{1,6})([smhd])")
 
 
@@ -40,22 +43,14 @@ class Firing:
             raise ConfigError(f"--timezone: {timezone!r} is not a time zone such as 'Europe/Berlin'") from error
         if every is not None:
             return cls(every=duration(every), timezone=timezone)
-        if not croniter.is_valid(cron):
+        if not _FIVE_FIELDS.fullmatch(str(cron)) or not croniter.is_valid(cron):
             raise ConfigError(f"--cron: {cron!r} is not a cron expression such as '0 2 * * *'")
-        return cls(cron=cron, timezone=timezone)
-
-    @classmethod
-    def of_parameters(cls, parameters: Mapping[str, object]) -> Self:
-        """Return what ``as_parameters`` described."""
-        seconds = parameters["every"]
-        every = None if seconds is None else timedelta(seconds=float(str(seconds)))
-        cron = parameters["cron"]
-        return cls(None if cron is None else str(cron), every, str(parameters["timezone"]))
-
-    def as_parameters(self) -> dict[str, str | float | None]:
-        """Return it as plain values, for a flow run's parameters."""
-        seconds = None if self.every is None else self.every.total_seconds()
-        return {"cron": self.cron, "every": seconds, "timezone": self.timezone}
+        firing = cls(cron=cron, timezone=timezone)
+        try:
+            firing.next_after(datetime.now(UTC))
+        except ValueError as error:
+            raise ConfigError(f"--cron: {cron!r} never comes, as the 30th of February") from error
+        return firing
 
     def next_after(self, moment: datetime) -> datetime:
         """Return when it fires next after ``moment``."""
@@ -64,10 +59,6 @@ class Firing:
         local = moment.astimezone(ZoneInfo(self.timezone))
         following: datetime = croniter(self.cron, local).get_next(datetime)
         return following.astimezone(UTC)
-
-    def is_missed(self, planned: datetime, now: datetime) -> bool:
-        """Tell whether a firing planned for then is too late by now: the next one is due already."""
-        return self.next_after(planned) <= now
 
     def __str__(self) -> str:
         if self.every is not None:

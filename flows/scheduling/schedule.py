@@ -5,11 +5,9 @@ What was missed while nobody served is skipped, not made up for: an audit looks 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -24,47 +22,27 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.runner import Runner
-from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled
 
-from flows.audit import audit
-from flows.commands.interrupts import interruptible
-from flows.scheduling.arrival import Arrival, check_watched, watch_archive
+from flows.commands.interrupts import interruptible, raise_replaced_end
+from flows.scheduling.arrival import Arrival, check_watched
 from flows.scheduling.firing import Firing
+from flows.scheduling.served_audit import AuditSchedule, ServedAudit
 from flows.scheduling.serving import serve_until_asked
-from flows.scheduling.vital_signs import vital_tags, watch_for_killed_runs
-from flows.telling.run_page import RUN_TAG
+from flows.scheduling.vital_signs import watch_for_killed_runs
+from flows.server import shown
 from pipeline.config import AuditConfig
-from pipeline.errors import ConfigError
-from pipeline.faults import package_logger
+from pipeline.errors import ConfigError, OutputError
 from pipeline.file_lock import locked_at_once
-from pipeline.runs.exclusive import is_held
-from pipeline.runs.nights.stop_request import forget_stop, request_stop
+from pipeline.findings.custody.site_key import load_site_key
+from pipeline.runs.nights.stop_request import forget_stop
 
-__all__ = ["SKIPPED", "AuditSchedule", "first_missed", "require_server", "serve"]
+__all__ = ["SKIPPED", "first_missed", "require_server", "serve"]
 
 _RUN_NAME = re.compile(r"\d{8}T\d{6}\d*Z-")
 
-_LOOK_SECONDS = 1.0
-
 SKIPPED = "missed while nobody served the schedule; the next run looks at everything that is new"
-
-
-@dataclass(frozen=True)
-class AuditSchedule:
-    """Which audit runs when. With ``catch_up`` it runs once at the start if a firing was missed.
-
-    ``notify`` is a program that is told what somebody has to hear of.
-    """
-
-    config_path: Path
-    config: AuditConfig
-    overrides: Sequence[str]
-    firing: Firing | Arrival
-    catch_up: bool = False
-    notify: tuple[str, ...] = ()
 
 
 def serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None], None]) -> None:
@@ -76,97 +54,43 @@ def serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None], None]
 
     Raises:
         ConfigError: when no Prefect server answers, the audit is served already, or its archive cannot be watched.
-        OutputError: when the folder of its runs cannot be used.
+        OutputError: when the folder of its runs, or the state folder with the site's key, cannot be used.
     """
+    load_site_key()  # no run can do without: said at the start, by day
     if isinstance(schedule.firing, Arrival):
         check_watched(schedule.config)
-    require_server()
-    with _alone(schedule.config), interruptible():  # until the runner has handlers of its own
-        asyncio.run(_serve(schedule, on_serving))
-
-
-async def _serve(schedule: AuditSchedule, on_serving: Callable[[datetime | None], None]) -> None:
-    audits = schedule.config.run.output / schedule.config.name
-    forget_stop(audits)
-    runner = Runner(name=schedule.config.name, limit=1, pause_on_shutdown=False)
-    deployment = await audit.ato_deployment(
-        name=schedule.config.name,
-        schedule=_prefect_schedule(schedule.firing),
-        parameters=_parameters(schedule),
-        paused=False,
-        tags=[RUN_TAG, schedule.config.name, *vital_tags()],
-    )
-    number = await runner.aadd_deployment(deployment)
-    async with get_client() as client, _arrivals(schedule, client, number):
+    address = require_server()
+    with _alone(schedule.config), interruptible():  # until the loop has handlers of its own
         try:
-            await watch_for_killed_runs(client, package_logger().warning)
+            asyncio.run(_serve(schedule, address, on_serving))
+        except httpx.HTTPError as error:
+            raise_replaced_end(error)
+            fault = f"the Prefect server at {shown(address)} failed while the schedule began ({type(error).__name__})"
+            raise ConfigError(f"PREFECT_API_URL: {fault}; see its log, then start the schedule again") from error
+
+
+async def _serve(schedule: AuditSchedule, address: str, on_serving: Callable[[datetime | None], None]) -> None:
+    forget_stop(schedule.audits)
+    async with get_client() as client:
+        service = ServedAudit(schedule, client, address)
+        try:
+            await service.register()
+            await watch_for_killed_runs(client, schedule.say)
             missed = _missed(schedule)
-            await _skip_missed(client, number)
+            await _skip_missed(client, service.deployment)
             if missed is not None and schedule.catch_up:
-                await client.create_flow_run_from_deployment(number)
+                await client.create_flow_run_from_deployment(service.deployment)
             on_serving(missed)
-            await serve_until_asked(runner, partial(_wind_down, client, number, runner, audits))
+            await serve_until_asked(service)
         finally:
-            await client.pause_deployment(number)
-            forget_stop(audits)
+            forget_stop(schedule.audits)
+            await service.pause()
 
 
 def _missed(schedule: AuditSchedule) -> datetime | None:
     if isinstance(schedule.firing, Arrival):
         return None  # the first look tells what has come meanwhile
     return first_missed(schedule.config, schedule.firing, datetime.now(UTC))
-
-
-@asynccontextmanager
-async def _arrivals(schedule: AuditSchedule, client: PrefectClient, deployment: UUID) -> AsyncIterator[None]:
-    """Start a run whenever something has arrived, as long as the block lasts, where the schedule is of that kind."""
-    if not isinstance(schedule.firing, Arrival):
-        yield
-        return
-
-    async def start() -> bool:
-        if await _under_way(client, deployment):
-            return False
-        await client.create_flow_run_from_deployment(deployment)
-        return True
-
-    watching = asyncio.create_task(watch_archive(schedule.config, schedule.firing, start))
-    try:
-        yield
-    finally:
-        watching.cancel()
-
-
-def _parameters(schedule: AuditSchedule) -> dict[str, object]:
-    return {
-        "config": str(schedule.config_path.resolve()),
-        "overrides": list(schedule.overrides),
-        "firing": None if isinstance(schedule.firing, Arrival) else schedule.firing.as_parameters(),
-        "notify": list(schedule.notify),
-    }
-
-
-async def _wind_down(client: PrefectClient, deployment: UUID, runner: Runner, audits: Path) -> None:
-    """Let nothing new begin, ask the run under way to end after its shard, and wait until it has.
-
-    A stopping runner kills a process that it still holds, and writes over how its run said that it ended.
-    """
-    await client.pause_deployment(deployment)
-    request_stop(audits)
-    while is_held(audits) or await _under_way(client, deployment) or not runner.has_slots_available():
-        await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def _under_way(client: PrefectClient, deployment: UUID) -> bool:
-    """Ask the server for a run that prepares, works, or has not yet said how it ended; False where it is silent."""
-    working = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
-    )
-    of_ours = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
-    try:
-        return bool(await client.read_flow_runs(flow_run_filter=working, deployment_filter=of_ours, limit=1))
-    except httpx.HTTPError:
-        return False
 
 
 def first_missed(config: AuditConfig, firing: Firing, now: datetime) -> datetime | None:
@@ -179,15 +103,6 @@ def first_missed(config: AuditConfig, firing: Firing, now: datetime) -> datetime
 def _runs_of(config: AuditConfig) -> list[Path]:
     folder = config.run.output / config.name
     return [path for path in folder.glob("*") if _RUN_NAME.match(path.name) and (path / "results.json").is_file()]
-
-
-def _prefect_schedule(firing: Firing | Arrival) -> Schedule | None:
-    if isinstance(firing, Arrival):
-        return None
-    if firing.every is not None:
-        return Interval(firing.every, timezone=firing.timezone)
-    assert firing.cron is not None
-    return Cron(firing.cron, timezone=firing.timezone)
 
 
 async def _skip_missed(client: PrefectClient, deployment: UUID) -> None:
@@ -206,7 +121,10 @@ async def _skip_missed(client: PrefectClient, deployment: UUID) -> None:
 def _alone(config: AuditConfig) -> Iterator[None]:
     """Refuse a second schedule of the same audit: its runs would stand in each other's way."""
     folder = config.run.output / config.name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}; choose another run.output") from error
     with locked_at_once(folder / "schedule.lock") as is_ours:
         if not is_ours:
             raise ConfigError(f"{config.name}: another schedule serves this audit already; end it first")
@@ -226,6 +144,6 @@ def require_server() -> str:
         )
     try:
         httpx.get(f"{address}/health", timeout=10).raise_for_status()
-    except httpx.HTTPError as error:
-        raise ConfigError(f"PREFECT_API_URL: no Prefect server answers at {address}") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ConfigError(f"PREFECT_API_URL: no Prefect server answers at {shown(address)}") from error
     return address

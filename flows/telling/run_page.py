@@ -23,10 +23,11 @@ from prefect.logging import get_run_logger
 
 from flows.engines import Engine
 from flows.telling.outcomes import RunNews, news_of
+from pipeline.faults import package_logger
 from pipeline.findings.results import Results, load_results
 from pipeline.runs.run import Run
 
-__all__ = ["RUN_TAG", "PrefectPage", "emit_news"]
+__all__ = ["RUN_TAG", "PrefectPage", "emit_news", "say_on_page"]
 
 RUN_TAG = "camaudit"
 """The tag of every flow run of ours: an automation finds them by it."""
@@ -85,6 +86,13 @@ class PrefectPage:
         if self._engine.is_prefect:
             with suppress(Exception):
                 show()
+
+
+def say_on_page(sentence: str) -> None:
+    """Say what must not be overlooked: on the page of the flow run that this thread is in, and in the package's log."""
+    package_logger().warning(sentence)
+    with suppress(Exception):
+        get_run_logger().warning(sentence)
 
 
 def _key(audit: str) -> str:

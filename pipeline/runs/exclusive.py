@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.errors import OutputError
 from pipeline.file_lock import locked
 
-__all__ = ["exclusive", "is_held"]
+__all__ = ["exclusive"]
 
 _FILE = ".running"
 
@@ -43,17 +43,6 @@ def exclusive(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _release(path, mine)
-
-
-def is_held(folder: Path) -> bool:
-    """Tell whether a living process holds the folder; one of another machine, of which that cannot be told, counts."""
-    path = folder / _FILE
-    try:
-        holder = _holder(path, path.read_bytes())
-    except (OSError, OutputError):
-        return False
-    is_near = (holder.host, holder.world) == (socket.gethostname(), _world())
-    return _is_alive(holder) if is_near else True
 
 
 def _take(folder: Path, path: Path, mine: _Holder, say: Callable[[str], None]) -> None:

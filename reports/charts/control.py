@@ -143,7 +143,11 @@ def _foot(points: Sequence[RunPoint], changes: int) -> str:
     runs = len(points)
     if all(point.bound is None and point.answer == "NOT EVALUATED" for point in points):
         return "No criterion asks for this figure"
-    thick = "Thick line: what is asked for"
+    thick, locks = "Thick line: what is asked for", {point.lock for point in points}
+    if locks == {None}:
+        return f"{thick}; no criteria were locked"
+    if None in locks:
+        return f"{thick}; dashed: criteria were locked, changed, or locked no more ({changes} of {runs - 1} times)"
     if not changes:
         return f"{thick}; the locked criteria are the same in all {runs} runs" if runs > 1 else thick
     return f"{thick}; dashed: the locked criteria changed ({changes} of {runs - 1} times)"

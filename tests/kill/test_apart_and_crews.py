@@ -8,7 +8,14 @@ import time
 
 import pytest
 
-from tests.kill.test_kill import SHARDS, children, command_of, done, undisturbed  # noqa: F401 - a fixture
+from tests.kill.test_kill import (
+    SHARDS,
+    children,
+    command_of,
+    done,
+    nobody_is_left,
+    undisturbed,  # noqa: F401 - a fixture
+)
 from tests.pipeline.planted import plant
 from tests.pipeline.steps import begin, finish
 
@@ -79,20 +86,26 @@ def test_a_run_that_is_begun_apart(undisturbed, fault, says, number):  # noqa: F
     undisturbed.check(name)
 
 
-@pytest.mark.parametrize("shards", [0, SHARDS])
-def test_whoever_waits_for_another_process_is_stopped(undisturbed, shards):  # noqa: F811
-    """While the run is begun (0), and when what is left is experiments and what conclusions ask the model."""
-    name = f"waits-{shards}"
-    process = undisturbed.start(name, settings=DASK)
+@pytest.mark.parametrize(
+    ("shards", "sent"),
+    [(0, signal.SIGTERM), (0, signal.SIGKILL), *((SHARDS, s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL))],
+)
+def test_whoever_waits_for_another_process_is_ended(undisturbed, shards, sent):  # noqa: F811
+    """While the run is begun (0), and while the model is asked again. A terminal's Ctrl-C goes to its whole group."""
+    name = f"waits-{shards}-{sent.name.lower()}"
+    process = undisturbed.start(name, settings=DASK, group=0)
     runs = undisturbed.runs
     wait(lambda: shards == 0 or (runs(name) and len(done(runs(name)[-1])) == shards), process)
-    apart = wait(lambda: [each for each in children(process.pid) if b"own_process" in command_of(each)], process)
-    time.sleep(2)
-    process.send_signal(signal.SIGTERM)
+    wait(lambda: [each for each in children(process.pid) if b"own_process" in command_of(each)], process)
+    if sent != signal.SIGINT:
+        time.sleep(2)  # else it has not loaded anything yet
+    os.killpg(process.pid, sent) if sent == signal.SIGINT else process.send_signal(sent)
     _, error = process.communicate()
-    assert process.returncode == 128 + signal.SIGTERM
-    assert error.strip().splitlines()[-1] == (
-        "camaudit: interrupted; what was finished is kept: run the same command again to go on"
+    assert process.returncode == (-sent if sent == signal.SIGKILL else 128 + sent)
+    assert error.strip() == (
+        ""
+        if sent == signal.SIGKILL
+        else "camaudit: interrupted; what was finished is kept: run the same command again to go on"
     )
-    assert not any(b"own_process" in command_of(each) for each in apart)
+    assert nobody_is_left(name)
     undisturbed.check(name)

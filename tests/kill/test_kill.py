@@ -22,6 +22,7 @@ pytestmark = pytest.mark.kill
 STUDIES, SHARD = 64, 4
 SHARDS = STUDIES // SHARD
 SETTINGS = ("run.engine=local", f"run.shard_size={SHARD}")
+MARK = "CAMAUDIT_KILL_TEST"  # in the environment of all that an audit starts
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,20 @@ class Undisturbed:
     config: Path
     folder: Path
 
-    def start(self, name: str, *program: str, settings: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    def start(
+        self, name: str, *program: str, settings: tuple[str, ...] = (), group: int | None = None
+    ) -> subprocess.Popen[str]:
         """Begin an audit of the archive, of its own name: nothing is carried over from another's."""
         chosen = [part for setting in (f"name={name}", *SETTINGS, *settings) for part in ("--set", setting)]
         command = [sys.executable, "-m", *(program or ("flows",)), "run", str(self.config), "--json", *chosen]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {MARK: name},
+            process_group=group,
+        )
 
     def runs(self, name: str) -> list[Path]:
         """Return the folders of an audit's runs, the oldest first."""
@@ -81,6 +91,23 @@ def undisturbed(tmp_path_factory):
     assert process.returncode == 0, error
     yield Undisturbed(config, whole.runs("whole")[0])
     del os.environ["CAMAUDIT_STATE"]
+
+
+def nobody_is_left(name: str, seconds: float = 30.0) -> bool:
+    """Wait until no process is left that an audit of this name started."""
+    mark, end = f"{MARK}={name}".encode(), time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not any(mark in environment_of(folder) for folder in Path("/proc").glob("[0-9]*")):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def environment_of(process: Path) -> list[bytes]:
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def reach(undisturbed, name, process, shards, delay):

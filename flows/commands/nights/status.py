@@ -38,7 +38,7 @@ def show_status(folder: Path, *, as_json: bool, prometheus: Path | None) -> None
     console = Console()
     console.print(_table(audits.name, standings, nights))
     for standing in standings:
-        if standing.state == "unreadable":
+        if standing.reason is not None:
             console.print(f"{standing.run}: {standing.reason}", markup=False, highlight=False, soft_wrap=True)
     console.print(_summary(standings), highlight=False)
 

@@ -19,6 +19,7 @@ from pipeline.findings.custody.site_key import load_site_key
 from pipeline.findings.shards import runs_named
 from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE
 from pipeline.runs.exclusive import exclusive
+from pipeline.runs.nights.half_made import half_made_runs
 from pipeline.runs.nights.heartbeat import workers_of
 from pipeline.runs.nights.night_log import NIGHTS_FILE, REMOVED
 
@@ -73,12 +74,15 @@ class _Run:
 def plan_retention(audits: Path, keep: int) -> Retention:
     """Return which runs of an audit's folder stay when its newest ``keep`` finished ones are to, and which may go.
 
+    What a process left that was killed in a run's start may go at any age: nothing of it is carried over.
+
     Raises:
         OutputError: when the folder holds no run, or it cannot be told what a run that stays refers to.
     """
+    half_made = half_made_runs(audits)
     folders = [path.parent for path in sorted(audits.glob(f"*/{SPEC_FILE}"))]
-    runs = [_read(folder) for folder in folders if not folder.is_symlink()]
-    if not runs:
+    runs = [_read(folder) for folder in folders if not folder.is_symlink() and folder not in half_made]
+    if not runs and not half_made:
         raise OutputError(f"{audits}: holds no run; give the folder of an audit (runs/NAME)")
     reasons = _reasons_by_itself(runs, keep)
     for name, other in _named_elsewhere(audits):
@@ -86,7 +90,8 @@ def plan_retention(audits: Path, keep: int) -> Retention:
             reasons.setdefault(name, f"{other} is held against it")
     _add_referred(runs, reasons)
     kept = tuple(KeptRun(run.name, reasons[run.name]) for run in runs if run.name in reasons)
-    removable = tuple(RemovableRun(run.name, _size(run.folder)) for run in runs if run.name not in reasons)
+    leaving = [*half_made, *(run.folder for run in runs if run.name not in reasons)]
+    removable = tuple(RemovableRun(folder.name, _size(folder)) for folder in sorted(leaving))
     return Retention(kept, removable)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pipeline.errors import OutputError
 from pipeline.findings.custody.ledger import LedgerEntry, read_ledger
+from pipeline.findings.custody.never_began import NOT_BEGUN, never_began
 from pipeline.findings.spec import LEDGER_FILE, SPEC_FILE, RunSpec, read_members, read_spec
 from pipeline.runs.nights.heartbeat import Worker, workers_of
 
@@ -22,9 +23,10 @@ _RESULTS = "results.json"
 class RunStanding:
     """What a run has come to.
 
-    ``running``: a living process works on it. ``interrupted``: none does, and it has no results. ``unreadable``:
-    of another version, or damaged; ``reason`` says how. ``done`` of ``shards`` are written. ``studies`` are those of
-    its cohort, ``flow`` how they ended, ``answers`` how often each verdict was given, both of a finished run.
+    ``running``: a living process works on it. ``interrupted``: none does, and it has no results; ``reason`` says where
+    it never began. ``unreadable``: of another version, or damaged; ``reason`` says how. ``done`` of ``shards`` are
+    written. ``studies`` are those of its cohort, ``flow`` how they ended, ``answers`` how often each verdict was
+    given, both of a finished run.
     """
 
     run: str
@@ -69,6 +71,8 @@ def standing_of(run: Path) -> RunStanding:
     """Return how far a run has come."""
     workers = workers_of(run)
     alive = any(worker.alive for worker in workers)
+    if never_began(run):
+        return RunStanding(run.name, "interrupted", workers=workers, reason=NOT_BEGUN)
     try:
         spec, members, entries = read_spec(run), read_members(run), read_ledger(run / LEDGER_FILE)
     except OutputError as error:

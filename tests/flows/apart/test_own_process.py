@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 
+from flows.apart import own_process
 from flows.apart.own_process import in_own_process
 from pipeline.errors import AuditError, ConfigError, InternalError, OutputError
 from pipeline.findings.custody.chain import LedgerError, LedgerFault
@@ -121,6 +123,18 @@ def test_whoever_ends_the_one_that_waits_ends_the_other_in_order(tmp_path, numbe
         if number == signal.SIGKILL
         else ["camaudit: interrupted; what was finished is kept: run the same command again to go on"]
     )
+
+
+def test_a_process_that_is_never_told_what_to_call_ends_without_a_word(capfd):
+    """Who started it was ended before he could say. A terminal's Ctrl-C, which ends him so, is not for the other."""
+    ours, theirs = Pipe()
+    with theirs:
+        process = own_process._started(theirs.fileno())
+    assert os.getpgid(process.pid) == process.pid
+    ours.close()
+    assert process.wait() == 0
+    process.stdin.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_process_that_dies_while_it_makes_a_run_leaves_no_folder(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands.interrupts import ADVICE, Interrupted, interruptible
+from flows.commands.interrupts import ADVICE, Interrupted, children_deaf_to_terminal, interruptible
 from tests.pipeline.planted import plant
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -99,6 +99,26 @@ def test_a_signal_is_raised_once_and_the_handlers_come_back(number):
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def test_what_a_terminal_sends_to_everyone_is_for_whoever_began_the_others():
+    """From the child's first moment on, before it has a handler of its own."""
+
+    def send():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+
+    with children_deaf_to_terminal():
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        child.send_signal(signal.SIGINT)
+        with pytest.raises(Interrupted) as interruption, interruptible():
+            send()
+    assert interruption.value.code == 130
+    child.send_signal(signal.SIGINT)
+    child.communicate(b"\n")
+    assert child.returncode == 0
+    with pytest.raises(KeyboardInterrupt):
+        send()
+
+
 def test_only_the_main_thread_has_handlers():
     from concurrent.futures import ThreadPoolExecutor
 
@@ -131,6 +151,24 @@ def test_an_interruption_that_a_destructor_swallows_comes_again(number):
             dying = EndsInADestructor(number)
             del dying
             reached.append("the exception vanished")
+            time.sleep(60)
+
+    with pytest.raises(Interrupted) as interruption:
+        work()
+    assert (reached, interruption.value.code) == (["the exception vanished"], 128 + number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_a_library_swallows_comes_again(number):
+    reached = []
+
+    def work():
+        with interruptible():
+            try:
+                os.kill(os.getpid(), number)
+                time.sleep(60)
+            except BaseException:
+                reached.append("the exception vanished")
             time.sleep(60)
 
     with pytest.raises(Interrupted) as interruption:

@@ -89,6 +89,27 @@ def test_history_as_table_and_plot(ending, begins, audits, tmp_path, camaudit):
     assert len(row["figures"]) == 3
 
 
+def test_what_a_process_left_that_was_killed_in_a_runs_start_harms_nobody(audits, camaudit):
+    runs = sorted(path.parent for path in audits.glob("*/run.json"))
+    newer = audits / runs[-1].name.replace("Z-", "9Z-")
+    shutil.copytree(runs[-1], newer, ignore=lambda _folder, names: set(names) - {"run.json"})
+    code, out, _ = camaudit("status", audits)
+    assert code == 0
+    assert "2 finished, 1 interrupted" in out
+    assert f"{newer.name}: has not begun: its start is being written, or its process ended in it" in out
+    code, out, _ = camaudit("verify", newer)
+    assert (code, out.count("FAILED")) == (36, 1)
+    assert "the run has not begun" in out
+    assert camaudit("history", audits)[0] == 0
+    code, out, err = camaudit("run", audits.parents[1] / "audit.yaml", "-q", *RUN)
+    assert code == 0, err
+    code, out, _ = camaudit("prune", audits, "--keep", "30")
+    assert code == 0
+    assert f"removed  {newer.name}" in out
+    assert len(runs) + 1 == len([path for path in audits.glob("*/run.json") if path.parent != newer])
+    assert not newer.exists()
+
+
 def test_history_says_what_the_chart_of_a_growing_cohort_can_see(audits, tmp_path, camaudit):
     newest = sorted(audits.glob("*/results.json"))[-1]
     results = json.loads(newest.read_text())

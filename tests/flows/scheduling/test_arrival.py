@@ -1,6 +1,9 @@
 """A schedule that waits for arrivals: what came before it counts, and a run under way is not started beside."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,7 +27,7 @@ def config(tmp_path, monkeypatch):
     return load_config(plant(tmp_path, 3))
 
 
-def watched(config, answers, after):
+def watched(config, answers, after, say=pytest.fail):
     """Watch until ``start`` has been asked for each of ``answers``; ``after`` is called each time."""
     asked = []
 
@@ -38,7 +41,7 @@ def watched(config, answers, after):
                 done.set()
             return asked[-1]
 
-        watching = asyncio.create_task(watch_archive(config, Arrival(timedelta(0)), start))
+        watching = asyncio.create_task(watch_archive(config, Arrival(timedelta(0)), start, say))
         await done.wait()
         watching.cancel()
 
@@ -101,13 +104,24 @@ def test_a_server_that_counts_no_instances_is_refused_at_the_start(config, hasty
             check_watched(served(config, web))
 
 
-def test_a_server_that_is_away_is_asked_again_and_said_to_be_away_once(config, hasty, caplog):
+def test_a_server_that_is_away_is_asked_again_and_said_to_be_away_once(config, hasty):
+    said = []
     with serving(image(generate_uid())) as web:
         web.faults["studies"].extend([status(503)] * 5)
-        assert watched(served(config, web), [True], lambda _times: None) == [True]
-    away = [record.getMessage() for record in caplog.records if "answered 503" in record.getMessage()]
-    assert len(away) == 1
-    assert away[0].startswith("--on-arrival: the DICOMweb server 127.0.0.1")
+        assert watched(served(config, web), [True], lambda _times: None, said.append) == [True]
+    (away,) = said
+    assert away.startswith("--on-arrival: the DICOMweb server 127.0.0.1")
+    assert "answered 503" in away
+
+
+def test_settings_that_prefect_refuses_are_told_in_a_line(tmp_path):
+    command = [sys.executable, "-m", "flows", "schedule", str(plant(tmp_path, 3)), "--every", "1d"]
+    environment = os.environ | {"PREFECT_API_URL": "http://[somebody:secret@::1/api"}
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert refused.returncode == 2
+    *prefects, ours = refused.stderr.splitlines()
+    assert ours.startswith("camaudit: schedule: Prefect's settings cannot be read (ValidationError); see PREFECT_API")
+    assert "Traceback" not in "".join(prefects)  # it says some words of its own
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,23 @@ def test_runs_are_drawn_in_order_with_bound_and_changed_lock():
     assert "2026-01-02 no estimate, NOT EVALUATED" in words
 
 
+@pytest.mark.parametrize(
+    ("locks", "says"),
+    [
+        ("aa", "the locked criteria are the same in all 2 runs"),
+        ("ab", "dashed: the locked criteria changed (1 of 1 times)"),
+        ("--", "no criteria were locked"),
+        ("-", "no criteria were locked"),
+        ("-aa", "dashed: criteria were locked, changed, or locked no more (1 of 2 times)"),
+    ],
+)
+def test_what_was_locked_is_said_as_it_was(locks, says):
+    history = [run(place, lock=None if lock == "-" else lock * 64) for place, lock in enumerate(locks)]
+    words = check(control_chart(history, "Hit rate", (0.0, 1.0)))
+    assert f"Thick line: what is asked for; {says}." in words
+    assert ("locked criteria" in words) == ("-" not in locks)
+
+
 @pytest.mark.parametrize("count", [1, 2, 200, 1000])
 def test_any_number_of_runs_has_room(count):
     drawing = control_chart([run(place) for place in range(count)], "Hit rate " * 40, (0.0, 1.0))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.runs.nights import heartbeat
+from pipeline.runs.nights.half_made import half_made_runs
 from pipeline.runs.nights.heartbeat import SILENT_SECONDS, at_work, workers_of
 from pipeline.runs.nights.standing import audit_folder_of, standing_of, standings_of
 from tests.pipeline.planted import plant
@@ -102,6 +104,45 @@ def test_what_cannot_be_read_says_why(run):
     assert standing.state == "unreadable"
     assert "is of schema 1" in standing.reason
     assert str(run) not in standing.reason
+
+
+def half_made(run, left):
+    """Leave of a run what a process left that was killed in its start."""
+    for path in run.iterdir():
+        if path.name not in left:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if "ledger.jsonl" in left:
+        ledger = run / "ledger.jsonl"
+        ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[:3]))
+
+
+@pytest.mark.parametrize("left", [("run.json",), ("run.json", "cohort.json", "private", "ledger.jsonl")])
+def test_a_run_that_was_killed_in_its_start(run, left):
+    half_made(run, left)
+    standing = standing_of(run)
+    assert (standing.state, standing.studies, standing.shards) == ("interrupted", 0, 0)
+    assert standing.reason.startswith("has not begun")
+    assert half_made_runs(run.parent) == [run]
+
+
+@pytest.mark.parametrize("kept", ["results.json", "shards/0000.parquet"])
+def test_a_run_whose_ledger_was_taken_away_is_no_such_run(run, kept):
+    (run / "ledger.jsonl").unlink()
+    (run / "shards").mkdir()
+    (run / kept).touch()
+    assert standing_of(run).state == "unreadable"
+    assert half_made_runs(run.parent) == []
+
+
+def test_others_folders_are_no_runs_that_never_began(run):
+    for name in ("notes", "20260301Z-abc", "20260301T020001000Z-notes"):
+        (run.with_name(name)).mkdir()
+    assert half_made_runs(run.parent) == []
+    empty = run.with_name("20260301T020001000Z-0123abcd")
+    empty.mkdir()
+    assert half_made_runs(run.parent) == [empty]
+    with at_work(empty):
+        assert half_made_runs(run.parent) == []
 
 
 def test_a_folder_without_runs(tmp_path):
