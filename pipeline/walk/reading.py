@@ -88,14 +88,15 @@ def unless_away(auditor: Auditor, source: StudySource, study: Study | StudyError
     A folder that is mounted from elsewhere may be away for a moment; a study must not be lost over it.
 
     Raises:
-        ArchiveError: where the archive's folder is away, or holds nothing: one study after another would be lost.
+        ArchiveError: where the archive's folder is away, or holds nothing: one study after another would be lost. That
+            of a server's studies holds what was fetched, which may be nothing.
     """
     fault = bound(study, source.sha256)
     if not isinstance(fault, StudyError) or fault.reason not in _OF_AN_ABSENCE:
         return study
-    folder = auditor.config.archive.path
-    if not _holds_anything(folder):
-        raise ArchiveError(f"{folder}: the archive is not there any more; see to its folder, then run again")
+    archive = auditor.config.archive
+    if archive.dicomweb is None and not _holds_anything(archive.path):
+        raise ArchiveError(f"{archive.path}: the archive is not there any more; see to its folder, then run again")
     (again,) = read_studies(auditor, [source.row])
     return again
 
