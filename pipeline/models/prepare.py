@@ -26,6 +26,8 @@ from pipeline.studies.volume import Volume
 __all__ = ["Preparation", "Prepared", "StepError", "build_transforms", "built_transform"]
 
 
+_SLAB = 8  # places along the last axis
+
 _EVERY_MODULE = ("monai",)  # what MONAI's search for bare names leaves out: nothing is left to be searched
 
 
@@ -82,7 +84,7 @@ class Preparation:
                 raise StepError(number, self.steps[number], error) from error
         if not isinstance(result, MetaTensor) or result.ndim != len(source.shape) + 1:
             raise _failed(f"the transforms must return one image of {len(source.shape)} spatial axes with its affine")
-        x = result.as_tensor().to(torch.float32).contiguous()
+        x = _in_rows(result.as_tensor().to(torch.float32))
         if not x.numel():
             raise _failed("the transforms leave no voxel of the image; check those that crop")
         if not bool(torch.isfinite(x.sum())) and not bool(
@@ -95,6 +97,20 @@ class Preparation:
         except GeometryError as error:
             raise _failed(f"the transforms return an affine that is no image grid: {error}") from error
         return Prepared(x, grid)
+
+
+def _in_rows(x: Tensor) -> Tensor:
+    """Return values (C, *S) with the last axis contiguous.
+
+    Those of NIfTI have the first one so. They are copied in slabs whose lines stay in the processor's cache until they
+    are whole: in less than half the time.
+    """
+    if x.is_contiguous() or x.stride(1) >= x.stride(-1):
+        return x.contiguous()
+    rows = torch.empty(x.shape, dtype=x.dtype)
+    for slab, source in zip(torch.split(rows, _SLAB, -1), torch.split(x, _SLAB, -1), strict=True):
+        slab.copy_(source)
+    return rows
 
 
 def build_transforms(prepare: Sequence[dict[str, Any]]) -> Preparation:

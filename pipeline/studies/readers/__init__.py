@@ -137,11 +137,19 @@ class Readers:
 
     def covers_many(self, path: PurePath) -> bool:
         """Tell by the ending whether a mask's file states masks of many images."""
-        return any(facts.covers_many and facts.bears(path) for facts in self.facts)
+        return path.name.lower().endswith(self._of_many)
+
+    @cached_property
+    def _of_many(self) -> tuple[str, ...]:
+        return tuple(ending for facts in self.facts if facts.covers_many for ending in facts.every_ending)
 
     def may_be_preview(self, path: PurePath) -> bool:
         """Tell by the ending whether a file in a study's folder may be no part of the study."""
-        return any(facts.may_be_preview and facts.bears(path) for facts in self.facts)
+        return path.name.lower().endswith(self._of_previews)
+
+    @cached_property
+    def _of_previews(self) -> tuple[str, ...]:
+        return tuple(ending for facts in self.facts if facts.may_be_preview for ending in facts.every_ending)
 
     def files_beside(self, path: Path) -> tuple[Path, ...]:
         """Return the files beside a file that are read with it: those of its voxels, and of its volumes' b-values."""

@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,17 @@ def test_the_volume_is_not_touched():
     )
     assert torch.equal(prepared.x, torch.full((1, 8, 8), 0.5))
     assert (image.array == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 11), (8, 16, 24), (1, 9, 1), (17, 3)])
+def test_in_whatever_order_an_image_lies_the_model_is_shown_its_rows(shape):
+    values = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
+    of_axes = [np.array(values.transpose(axes), order="C") for axes in permutations(range(len(shape)))]
+    for axes, laid in zip(permutations(range(len(shape))), of_axes, strict=True):
+        image = Volume(laid.transpose(np.argsort(axes)), Geometry(shape, np.eye(4)))
+        x = build_transforms([])(image).x
+        assert x.is_contiguous()
+        np.testing.assert_array_equal(x[0].numpy(), values)
 
 
 def test_the_frame_of_reference_stays():

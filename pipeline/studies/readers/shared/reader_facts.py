@@ -61,8 +61,9 @@ class ReaderFacts:
 
     def bears(self, path: PurePath) -> bool:
         """Tell whether a file's name has one of the format's endings."""
-        return path.name.lower().endswith(self._of_names)
+        return path.name.lower().endswith(self.every_ending)
 
     @cached_property
-    def _of_names(self) -> tuple[str, ...]:
+    def every_ending(self) -> tuple[str, ...]:
+        """The endings of its files' names, those of masks alone too."""
         return (*self.endings, *self.mask_endings)
