@@ -9,6 +9,7 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
 from reportlab.platypus import BaseDocTemplate, PageTemplate
+from reportlab.platypus.tableofcontents import TableOfContents
 
 from reports.page.fonts import BOLD, REGULAR
 from reports.page.layout import COLUMN, CONTENT, GREY, INK, MARGIN, RULE, Flowable, Heading
@@ -28,6 +29,7 @@ PAGE_HEIGHT = A4[1] - _TOP - _BOTTOM
 IN_COLUMNS = "columns"
 """The name of the page that is set in two columns."""
 _STAMP = "#9a1b1b"
+_UNKNOWN_PAGE = 8  # as wide as most
 
 
 class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no types
@@ -91,7 +93,15 @@ class ReportDocument(BaseDocTemplate):  # type: ignore[misc]  # ReportLab has no
         return self._settled and bool(super()._allSatisfied())
 
     def multiBuild(self, story: list[Flowable], **options: Any) -> int:  # noqa: ANN401, N802
-        """Draw the pages as often as it takes until all page numbers hold; return how often."""
+        """Draw the pages as often as it takes until all page numbers hold; return how often.
+
+        Contents are as long in the first pass as in the others, with a page for each heading of ``story`` that is not
+        known yet: what lies behind them is on its own page from the beginning.
+        """
+        headings = [part for part in story if isinstance(part, Heading)]
+        for contents in [part for part in story if isinstance(part, TableOfContents)]:
+            for part in headings:
+                contents.addEntry(part.level, inline(part.plain), _UNKNOWN_PAGE, part.key)
         return int(super().multiBuild(story, canvasmaker=self._canvas, **options))
 
     def _decorate(self, canvas: Any, document: Any) -> None:  # noqa: ANN401

@@ -75,6 +75,22 @@ def test_a_part_that_takes_more_than_its_page_is_counted_again(tmp_path, passes,
     assert listed == [2 + number * each for number in range(parts)]
 
 
+def test_what_contents_push_to_the_next_page_is_there_from_the_first_pass(tmp_path, passes):
+    """The last part stays on the first page only where the contents take no room."""
+    names = [f"A part with a rather long name, number {number}" for number in range(12)]
+    parts = [flowable for name in names for flowable in (*heading(name, 0, name), paragraph("words"))]
+    room = PAGE_HEIGHT / layout.mm - 160
+    target = tmp_path / "parts.pdf"
+    with target.open("w+b") as file:
+        document = ReportDocument(file, Context(example.results(), tmp_path, "0" * 64, {}))
+        document.multiBuild([ShortContents(), gap(room), *parts])
+    assert passes == [2]
+    listed = [int(page) for page in re.findall(r"\(p\. (\d+)\)", text_of(target))]
+    assert listed == sorted(listed)
+    assert len(listed) == len(names)
+    assert set(listed) == {1, 2}
+
+
 def test_memory_a_page_does_not_grow_with_what_is_drawn_on_it(tmp_path):
     """What Python holds for one page more, once all are drawn and written: where its things stand, and none of them."""
     _peak(tmp_path / "first", 1)  # fonts and styles are loaded once
