@@ -18,6 +18,7 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cam.finite import all_finite
 from pipeline.errors import ConfigError, Reason, Stage, StudyError
 from pipeline.models.transform_gate import check_transform, parts_of
 from pipeline.studies.geometry import Affine, Geometry, GeometryError
@@ -87,9 +88,7 @@ class Preparation:
         x = _in_rows(result.as_tensor().to(torch.float32))
         if not x.numel():
             raise _failed("the transforms leave no voxel of the image; check those that crop")
-        if not bool(torch.isfinite(x.sum())) and not bool(
-            torch.isfinite(x).all()
-        ):  # a finite sum acquits, and is cheap
+        if not all_finite(x):
             raise _failed("the prepared image holds NaN or infinity; check the transforms that scale values")
         world = source.affine @ np.linalg.inv(plane) @ _affine_of(result)
         try:
