@@ -60,6 +60,8 @@ def shards_in_turn(
                     pause()
                 else:
                     return
+        if hands.hold_any:
+            yield None  # those begun last are still being worked: to end here would let go of them
 
 
 class _Hands(AbstractContextManager["_Hands"]):

@@ -77,9 +77,23 @@ def test_the_next_shard_may_be_asked_for_before_the_last_is_done(begun):
 
 def test_shards_that_are_never_done_are_given_up(begun):
     mine = shards_in_turn(begun, waits=False)
-    assert list(mine) == [0, 1, 2, 3, 4, 5]
+    assert list(mine) == [0, 1, 2, 3, 4, 5, None]
     with Run.open(begun.folder) as other:
         assert next(shards_in_turn(other, waits=False)) == 0
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_the_last_shard_stays_with_who_looks_for_another_one_meanwhile(begun, waits):
+    """Nothing is missing any more, but what was begun is not done: it was let go, and done twice."""
+    for shard in range(5):
+        begun.work(shard)
+    mine = shards_in_turn(begun, waits=waits, pause=nobody_else)
+    assert [next(mine), next(mine)] == [5, None]
+    with Run.open(begun.folder) as other:
+        assert list(shards_in_turn(other, waits=False)) == []
+    begun.work(5)
+    assert list(mine) == []
+    assert not begun.claims.is_held(5)
 
 
 def test_a_dead_process_gives_its_shard_back(begun):
