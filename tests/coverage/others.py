@@ -306,6 +306,30 @@ def normal_at_the_margin(generator, cohorts, patients):
     return halved(generator.normal(-0.05, 0.15, (cohorts, patients)), -0.05)
 
 
+def margins_of_two_figures(generator, cohorts, patients):
+    """Two margins have to hold; one figure lies just at its own, and hits that were lost lower the other a little."""
+    lost = generator.random((cohorts, patients)) < 0.05
+    overlap = generator.normal(0, 0.05, (cohorts, patients)) - 0.2 * lost
+    return halved(-lost.astype(float), -0.05) & halved(overlap, -0.05)
+
+
+def worsening_of_none(corrected):
+    """Five figures of two versions that differ by chance alone; MET stands for "worse", shown of any of them."""
+
+    def met(generator, cohorts, patients):
+        common = generator.normal(0, 0.1, (cohorts, patients, 1))
+        figures = common + generator.normal(0, 0.1, (cohorts, patients, 5))
+        figures[..., 3:] = np.sign(figures[..., 3:]) * (np.abs(figures[..., 3:]) > 0.2)  # hits: few differ
+        p = np.ones((cohorts, 5))
+        for number in range(5):
+            change = capped(figures[..., number], 1)
+            means, signs = (p_low_of_cohorts(1 - scores, 0.5) for scores in ((change + 1) / 2, won(change)))
+            p[:, number] = np.minimum(means, signs)
+        return (p.min(axis=1) * (2 * 5 if corrected else 1)) <= ALPHA
+
+    return met
+
+
 def readers_of_some(generator, cohorts, patients):
     """Three readers, each of whom read half of the patients; a patient's score is the mean of those who read him."""
     own = generator.beta(2.1, 0.9, (cohorts, patients, 1))
@@ -356,6 +380,10 @@ OTHERS = (
     OtherCell("a bound that equals the baseline's mean, beta(4, 4)", bound_of_a_baseline),
     OtherCell("equivalence of versions that agree in half, the rest at twice the margin", versions_with_ties),
     OtherCell("non-inferiority at the margin of 0.05, normal, standard deviation 0.15", normal_at_the_margin),
+    OtherCell("non-inferiority of two figures, one just at its margin of 0.05", margins_of_two_figures),
+    OtherCell(
+        "a worsening of any of five figures that differ by chance (two tests each, Holm)", worsening_of_none(True)
+    ),
     OtherCell("three readers, each of half of the patients", readers_of_some),
     OtherCell("with other readers too: 3, alike, rate 0.7", other_readers(3, 0.0, 0.7)),
     OtherCell("with other readers too: 3, spread 0.3, rate 0.5", other_readers(3, 0.3, 0.5)),
@@ -378,4 +406,5 @@ OTHERS = (
         True,
     ),
     OtherCell("wrong: missing misses left out, six of ten", missing(0.6, counted=False), wrong=True),
+    OtherCell("wrong: a worsening of any of five figures, uncorrected", worsening_of_none(False), wrong=True),
 )
