@@ -194,7 +194,7 @@ MUTANTS = [
         ("        if self.holds(run, name):\n            with suppress", "        if True:\n            with suppress"),
         tests=(
             "tests/pipeline/runs/test_run.py::test_a_growing_cohort_knows_which_run_saw_a_study_first",
-            "tests/pipeline/runs/test_run.py::test_an_altered_cohort_tells_nothing_of_who_was_seen_first",
+            "tests/pipeline/runs/test_run.py::test_an_altered_cohort_tells_nothing_of_who_was_seen_first_but_the_register_does",
         ),
     ),
     *of(
