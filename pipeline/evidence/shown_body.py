@@ -26,7 +26,13 @@ ON_THE_LINE = 1 + 1e-6
 """A distance that is the limit but for rounding is within it."""
 
 _LONGEST = {2: 256, 3: 96}
-"""Cells along an axis with which the body is outlined: its place need be no finer than the band at its surface."""
+"""Cells along an axis with which the body is outlined, at most."""
+
+_FINEST_MM = SURFACE_MM / 5
+"""Cells need be no finer: where the body ends is told to within the band at its surface."""
+
+_FEWEST = {2: 256, 3: 32}
+"""Cells along an axis that are not made coarser for that: a small animal is as well outlined as a patient."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +44,11 @@ class ShownBody:
 
     @cached_property
     def _steps(self) -> tuple[int, ...]:
-        longest = _LONGEST[len(self.grid.shape)]
-        return tuple(-(-size // longest) for size in self.grid.shape)
+        longest, fewest = _LONGEST[len(self.grid.shape)], _FEWEST[len(self.grid.shape)]
+        return tuple(
+            max(-(-size // longest), min(int(_FINEST_MM * ON_THE_LINE / spacing), size // fewest))
+            for size, spacing in zip(self.grid.shape, self.grid.spacing, strict=True)
+        )
 
     @property
     def _spacing(self) -> NDArray[np.float64]:

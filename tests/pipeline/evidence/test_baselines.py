@@ -57,7 +57,7 @@ def test_the_body_mask_fills_what_no_way_leads_out_of(shape):
     np.testing.assert_array_equal(body_mask(bright.astype(np.float32)[None]), expected)
 
 
-@pytest.mark.parametrize(("longest", "in_full"), [(96, True), (100, False)])
+@pytest.mark.parametrize(("longest", "in_full"), [(63, True), (64, False), (100, False)])
 def test_the_outlined_body_knows_the_bright_piece_of_the_mask_where_no_voxel_is_left_out(longest, in_full):
     x = np.random.default_rng(1).normal(size=(2, longest, 6, 5)).astype(np.float32)
     body = ShownBody(x, Geometry(x.shape[1:], np.eye(4)))

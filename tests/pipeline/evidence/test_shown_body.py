@@ -41,10 +41,22 @@ def shown(geometry, seed=0):
     return ShownBody((image + noise).astype(np.float32)[None], geometry)
 
 
+def voxels_of_a_cell(own):
+    """Return how many voxels along each axis are one cell: few enough cells, or as many as 2 mm hold."""
+    most, fewest = {2: (256, 256), 3: (96, 32)}[len(own.shape)]
+    cells = []
+    for size, spacing in zip(own.shape, own.spacing, strict=True):
+        voxels = 1
+        while voxels * most < size or ((voxels + 1) * spacing < 2.000001 and (voxels + 1) * fewest <= size):
+            voxels += 1
+        cells.append(voxels)
+    return cells
+
+
 def counted(body, geometry, steps):
     """Return the regions as places in NAMES: world positions of all voxels, distances over the whole picture."""
     inside, axes = body.inside, body.inside.ndim
-    apart = [-(-size // {2: 256, 3: 96}[axes]) for size in body.grid.shape]
+    apart = voxels_of_a_cell(body.grid)
     spacing = np.array(body.grid.spacing) * apart
     reach = max(SURFACE_MM, 1.5 * spacing.max()) * (1 + 1e-6)
     regions = np.where(inside, NAMES.index("body"), NAMES.index("outside"))
@@ -74,6 +86,7 @@ SHOWN_2D = grid((90, 70), (1.5, 2.0))
         (SHOWN_3D, grid((40, 44, 33), (2.0, 2.0, 3.0), (0, 1, 2), flips=(0, 1), turn=0.4), (2, 1, 1)),  # oblique to it
         (grid((50, 44, 31), (2.0, 2.5, 4.0), turn=0.7), grid((31, 60, 44), (4, 2, 2), (2, 0, 1), turn=0.7), (1, 1, 1)),
         (grid((130, 20, 200), (1.0, 5.0, 0.7)), grid((65, 40, 90), (2.0, 2.5, 1.6)), (1, 1, 1)),  # cells of 2 and 3
+        (grid((70, 96, 40), (1.0, 0.6, 2.0)), grid((70, 48, 40), (1.0, 1.2, 2.0)), (1, 1, 1)),  # cells of 2 mm
         (SHOWN_2D, SHOWN_2D, (1, 1)),
         (SHOWN_2D, grid((140, 90), (1.0, 1.5), (1, 0), flips=(1,)), (2, 1)),
         (SHOWN_2D, grid((90, 70), (1.5, 2.0), turn=0.3), (1, 2)),
@@ -93,7 +106,7 @@ def test_each_voxels_region_is_that_of_the_nearest_cell(own, other, steps):
 )
 def test_a_place_at_a_cells_centre_has_the_cells_region(own):
     body = shown(own)
-    steps = [-(-size // {2: 256, 3: 96}[len(own.shape)]) for size in own.shape]
+    steps = voxels_of_a_cell(own)
     numbers = counted(body, own, steps)
     generator, seen = np.random.default_rng(1), set()
     for cell in np.stack([generator.integers(0, size, 120) for size in numbers.shape], axis=1):
@@ -179,6 +192,26 @@ def test_a_small_body_far_from_the_borders_is_outlined_as_in_its_box():
     x[30:38, 2:9, 40:44] = 1
     body = ShownBody(x[None], own)
     np.testing.assert_array_equal(body.numbers_on(own, (1, 1, 1), NAMES), counted(body, own, (1, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "voxels"),
+    [
+        ((64, 96, 200), (1.0, 0.9, 0.7), [2, 2, 3]),  # 2 mm, less than 3 voxels of 0.9, 96 cells at most
+        ((64, 63, 31), (1.0, 1.0, 0.1), [2, 1, 1]),  # 32 cells at least
+        ((256, 64, 96), (0.02, 0.7, 2.1), [8, 2, 1]),
+        ((96, 96, 96), (1.0000001, 0.5, 0.4), [2, 3, 3]),
+        ((256, 512), (0.1, 0.1), [1, 2]),
+        ((224, 600), (1.0, 1.0), [1, 3]),
+    ],
+)
+def test_cells_are_no_finer_than_a_fifth_of_the_band_and_no_fewer_than_tell_a_small_body(shape, spacing, voxels):
+    own = grid(shape, spacing)
+    assert voxels_of_a_cell(own) == voxels
+    x = np.zeros(shape, np.float32)
+    x[tuple(slice(size // 4, size // 2) for size in shape)] = 1
+    cells = tuple(-(-size // step) for size, step in zip(shape, voxels, strict=True))
+    assert ShownBody(x[None], own).inside.shape == cells
 
 
 def test_what_lies_at_the_bands_end_but_for_rounding_is_at_the_surface():
