@@ -1,5 +1,6 @@
 """A run held against its archive and its model: all files and scores, and some studies audited anew."""
 
+import math
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ from pipeline.runs.run import Run
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
 from pipeline.studies.study import PASSING
 from pipeline.studies.untrusted.workers import WorkerPool
+from pipeline.verify.conclusions import first_difference
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
@@ -35,11 +37,15 @@ __all__ = ["audit_anew", "check_archive"]
 _CLOSE = 1e-3
 """Of a map's largest value, and of a probability: a batch and a single study round differently."""
 
+_MEASURED = 1e-4
+"""Of a measured number: processors round differently, and a voxel on the threshold falls to either side."""
+
 
 def check_archive(folder: Path) -> Iterator[Failure]:
     """Yield studies whose files are not those that were audited, or whose scores do not come out of the kept maps.
 
-    Every file is hashed and read again, every map that is kept is measured again; scores must be equal to the bit.
+    Every file is hashed and read again, every map that is kept is measured again; what is measured must be the same up
+    to rounding.
 
     Raises:
         AuditError: when the run cannot be opened, or where its studies lie is not known here.
@@ -99,18 +105,37 @@ def _measured_otherwise(scorer: Auditor, folder: Path, source: StudySource, audi
         (again,), _ = audit_studies(scorer, [replace(source, carried=carried, kept_in=folder)])
     except (AuditError, InternalError):  # a map that is missing, or a study that reads otherwise and needs the model
         return "what is read of it now is not what the record says, or its maps are not here"
-    differing = [name for name in StudyAudit.model_fields if getattr(again, name) != getattr(audit, name)]
+    then, now = audit.model_dump(mode="json"), again.model_dump(mode="json")
+    differing = [name for name in then if not _is_like(then[name], now[name])]
     if differing == ["map_scores"]:
         return _first_difference(audit.map_scores, again.map_scores)
     return f"{differing[0]} is read otherwise now" if differing else None
 
 
+def _is_like(then: object, now: object) -> bool:
+    """Tell whether two JSON values are the same up to what processors and a batch round otherwise."""
+    return first_difference(then, now, is_like=_is_measured_alike) is None
+
+
+def _is_measured_alike(then: object, now: object) -> bool:
+    if type(then) is type(now) is float:
+        return math.isclose(then, now, rel_tol=_MEASURED, abs_tol=_MEASURED**2)
+    if type(then) is type(now) is int:
+        return abs(then - now) <= max(1, _MEASURED * abs(then))
+    return (type(then), then) == (type(now), now)
+
+
 def _first_difference(then: tuple[MapScores, ...], now: tuple[MapScores, ...]) -> str:
     for entry, other in zip(then, now, strict=False):
-        if entry != other:
-            scores = {score.name: score for score in other.scores}
-            wrong = next((score.name for score in entry.scores if scores.get(score.name) != score), "a fact")
-            return f"{wrong} of {entry.method} against {entry.reader or 'no reader'} is measured otherwise now"
+        if not _is_like(entry.model_dump(mode="json"), other.model_dump(mode="json")):
+            scores = {score.name: score.model_dump(mode="json") for score in other.scores}
+            wrong = [
+                score.name
+                for score in entry.scores
+                if not _is_like(score.model_dump(mode="json"), scores.get(score.name))
+            ]
+            of = f"{entry.method} against {entry.reader or 'no reader'}"
+            return f"{wrong[0] if wrong else 'a fact'} of {of} is measured otherwise now"
     return "the record has other scores than are measured now"
 
 
@@ -161,7 +186,7 @@ def _are_close(then: Mapping[str, float], now: Mapping[str, float]) -> bool:
 
 
 def _other_maps(folder: Path, audit: StudyAudit, again: StudyAudit, maps: Maps) -> Iterator[str]:
-    """Yield maps that differ by more than rounding; where all are equal to the bit, scores must be, too."""
+    """Yield maps that differ by more than rounding; where all are equal to the bit, so are scores up to rounding."""
     kept = load_maps(folder, audit.map_scores)
     exact = True
     for entry in {entry.map: entry for entry in audit.map_scores if entry.map is not None}.values():
@@ -171,9 +196,9 @@ def _other_maps(folder: Path, audit: StudyAudit, again: StudyAudit, maps: Maps) 
             yield f"the map of {entry.method} at {entry.layer} comes out otherwise"
             return
         exact = exact and np.array_equal(now, then)
-    if exact and _scores_and_peaks(audit) != _scores_and_peaks(again):
+    if exact and not _is_like(_scores_and_peaks(audit), _scores_and_peaks(again)):
         yield "its maps come out equal to the bit, and its scores do not"
 
 
-def _scores_and_peaks(audit: StudyAudit) -> list[tuple[object, object]]:
-    return [(entry.scores, entry.peak) for entry in audit.map_scores]
+def _scores_and_peaks(audit: StudyAudit) -> list[object]:
+    return [entry.model_dump(mode="json", include={"scores", "peak"}) for entry in audit.map_scores]

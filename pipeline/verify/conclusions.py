@@ -1,6 +1,7 @@
 """``results.json`` and the table, computed again from rows, specification and other runs, compared field by field."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from tempfile import gettempdir
 
@@ -31,7 +32,17 @@ __all__ = [
     "check_pictures",
     "check_results",
     "check_table",
+    "first_difference",
 ]
+
+IsLike = Callable[[object, object], bool]
+
+_RELATIVE = 1e-9
+"""By what share of it a number may differ that another processor computed: each sums as many terms at once as it can,
+and rounds accordingly. What a run concludes differed by 2e-14 at the most, from one kind of x86-64 to another."""
+
+_ABSOLUTE = 1e-12
+"""What may be left of numbers that cancel out."""
 
 
 def check_results(run: RunFolder) -> Iterator[Failure]:
@@ -47,13 +58,11 @@ def check_results(run: RunFolder) -> Iterator[Failure]:
     except ValueError:  # a score that its metric cannot have, an experiment of other studies than the chosen ones
         yield Failure(FailureKind.RESULTS, "nothing follows from the rows: they hold what no run writes", RESULTS_FILE)
         return
-    if (run.path / RESULTS_FILE).read_bytes() == _as_written(computed):
-        return
     place = first_difference(computed.model_dump(mode="json"), run.results.model_dump(mode="json"))
     if place is not None:
         sentence = f"{RESULTS_FILE}: {place} is not what follows from the rows{_other_program(run.spec)}"
         yield Failure(FailureKind.RESULTS, sentence, RESULTS_FILE)
-    else:
+    elif (run.path / RESULTS_FILE).read_bytes() != _as_written(run.results):
         yield Failure(FailureKind.RESULTS, f"{RESULTS_FILE} is not written as a run writes it", RESULTS_FILE)
 
 
@@ -61,8 +70,18 @@ def _as_written(results: Results) -> bytes:
     return results.model_dump_json(indent=1).encode()
 
 
-def first_difference(expected: object, actual: object, place: str = "") -> str | None:
-    """Return where two JSON values first differ, such as ``verdicts.0.answer``; None where they are the same."""
+def is_the_same(expected: object, actual: object) -> bool:
+    """Tell whether two JSON values are equal; numbers with a fraction may be rounded in another way."""
+    if isinstance(expected, float) and isinstance(actual, float):
+        return math.isclose(expected, actual, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+    return (type(expected), expected) == (type(actual), actual)
+
+
+def first_difference(expected: object, actual: object, place: str = "", is_like: IsLike = is_the_same) -> str | None:
+    """Return where two JSON values first differ, such as ``verdicts.0.answer``; None where they are the same.
+
+    ``is_like`` tells it of what is neither an object nor a list.
+    """
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         if list(expected) != list(actual):
             return place or "its keys"
@@ -72,8 +91,8 @@ def first_difference(expected: object, actual: object, place: str = "") -> str |
             return f"the length of {place}"
         pairs = [(number, value, actual[number]) for number, value in enumerate(expected)]
     else:
-        return None if (type(expected), expected) == (type(actual), actual) else place
-    differences = (first_difference(value, other, f"{place}.{key}".lstrip(".")) for key, value, other in pairs)
+        return None if is_like(expected, actual) else place
+    differences = (first_difference(value, other, f"{place}.{key}".lstrip("."), is_like) for key, value, other in pairs)
     return next((difference for difference in differences if difference is not None), None)
 
 
