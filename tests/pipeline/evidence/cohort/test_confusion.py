@@ -108,6 +108,12 @@ def test_a_false_alarm_has_a_place_and_no_overlap():
     assert alarm.placement[0].studies == 2
 
 
+def test_nobody_is_missing_from_the_overlap_of_false_alarms():
+    """There is no finding that their maps could be held against: the claim is not about them."""
+    (overlap,) = part(matrix(), "clear", "malignant").answered_map
+    assert (overlap.reason, overlap.missing_studies, overlap.missing_patients) == ("undefined for every study", 0, 0)
+
+
 def test_what_was_called_wrongly_is_in_no_stratum():
     """Maps of wrong answers that hit everything must not lift a number of the reference's labels."""
     units = units_of(ROWS, ("iou",), LABELS[1:])
@@ -143,6 +149,19 @@ def test_an_answered_map_that_was_not_made_is_missing_from_its_cell():
     assert wrong.answered_map[0].undefined == {"no_map": 1}
     assert wrong.answered_map[0].missing_studies == 1
     assert wrong.placement[0].undefined == {"no_map": 1}
+
+
+def test_a_map_that_was_not_made_lies_nowhere():
+    """The first study of a cell and its last one are without a map: where the other three lie is all that is known."""
+    first, last = (
+        row.model_copy(update={"map_scores": row.map_scores[:1]})
+        for row in (called(50, "benign", "malignant"), called(51, "benign", "malignant"))
+    )
+    energy, peak = part(matrix([first, *ROWS, last]), "benign", "malignant").placement
+    assert (energy.value, peak.value) == (0.5, 1.0)
+    for known in (energy, peak):
+        assert (known.studies, known.missing_studies, known.missing_patients) == (3, 2, 2)
+        assert (known.chance, known.undefined) == (0.25, {"no_map": 2})
 
 
 def test_two_findings_of_which_one_is_called_are_a_miss_of_the_other():

@@ -72,6 +72,20 @@ def test_a_kind_is_asked_once_of_all_that_are_alike():
     assert len(asked) < len(every)
 
 
+def test_targets_of_one_study_are_of_different_kinds():
+    given = [entry("gradcam", "a", 0.5, target=target) for target in ("nodule", "mass", "cyst")]
+    rows = [study(0, *given, reference=("nodule", "mass"), predicted=("nodule", "cyst"))]
+    every = units_of(rows, ("iou",))
+    assert [unit.target for unit in every.of_kind(lambda unit: unit.target == "mass")] == ["mass"]
+    assert [unit.target for unit in every.of_kind(lambda unit: unit.positive)] == ["nodule", "mass"]
+    assert [unit.target for unit in every.of_kind(lambda unit: unit.predicted)] == ["nodule", "cyst"]
+
+
+def test_a_level_of_chance_is_only_where_there_is_one():
+    rows = [study(0, entry("gradcam", "a", 0.5, chance=0.2)), study(1, entry("gradcam", "a", 0.5))]
+    assert [unit.chances for unit in units_of(rows, ("iou",))] == [{("gradcam", "iou"): 0.2}, {}]
+
+
 def test_maps_and_groups_come_in_the_order_of_the_units():
     every = table()
     assert every.map_names == ("gradcam", "centre_prior", "hirescam")
@@ -82,6 +96,13 @@ def test_maps_and_groups_come_in_the_order_of_the_units():
     }
 
 
+def test_maps_of_selections_that_are_joined_come_in_their_new_order():
+    every = table()
+    turned = every.joined([every.of_studies({"S-20"}), every.of_studies({"S-0"})])
+    assert [unit.study for unit in turned] == ["S-20", "S-0"]
+    assert turned.map_names == ("gradcam", "hirescam", "centre_prior")
+
+
 def test_what_a_reader_did_not_read_has_no_score():
     read = table().as_read_by("b")
     assert [unit.scores.get(("gradcam", "iou")) for unit in read][:2] == [0.6, pytest.approx(0.61)]
@@ -89,6 +110,19 @@ def test_what_a_reader_did_not_read_has_no_score():
     assert of_study["S-21"].scores["gradcam", "iou"] == "not_read"
     assert of_study["S-20"].scores["hirescam", "iou"] == 0.7  # held against a consensus alone
     assert table().readers_named == ("a", "b")
+
+
+def test_a_map_that_no_reader_was_held_against_stays_as_it_is():
+    """Of one map there is a study with two readers, one with their consensus alone, and one without the map."""
+    rows = [
+        study(0, entry("gradcam", "a", 0.4), entry("gradcam", "b", 0.6)),
+        study(1, entry("gradcam", "consensus:staple", 0.7)),
+        study(2, entry("hirescam", "b", 0.3)),
+    ]
+    for reader, score in (("a", 0.4), ("b", 0.6), ("c", "not_read")):
+        read = units_of(rows, ("iou",)).as_read_by(reader)
+        assert [unit.score("gradcam", "iou") for unit in read] == [score, 0.7, "no_map"]
+        assert read.reasons[read.score("gradcam", "iou").codes[2]] == "no_map"
 
 
 def test_more_reasons_than_a_code_can_hold_are_refused():

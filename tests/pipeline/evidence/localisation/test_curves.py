@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.cohort.bootstrap import mean_bands, mean_interval
-from pipeline.evidence.localisation.curves import curve_rows, size_curves_of, threshold_curves
+from pipeline.evidence.localisation.curves import curve_rows, size_curves_of, study_values, threshold_curves
 from pipeline.evidence.localisation.lesion_strata import LesionRows
 from pipeline.findings.localisation.curves import CURVE_SHARES, RegionCounts
 from pipeline.findings.localisation.lesions import MaskShape
@@ -34,6 +34,14 @@ def test_a_curve_is_the_mean_over_patients_of_means_over_readers():
     assert (curve.patients, curve.studies, curve.shares) == (2, 3, CURVE_SHARES)
     assert (curve.low, curve.high) == ((), ())
     assert "fewer than 10 patients" in curve.interval
+
+
+def test_values_of_a_study_are_the_means_over_readers_whose_mask_is_not_empty():
+    of_readers = [("a", 4, 4), ("b", 2, 4), ("c", 0, 0)]  # Dice 1 and 0.5, IoU 1 and 2 / 6
+    given = [counted("gradcam", reader, 4, common, mask=mask) for reader, common, mask in of_readers]
+    values = study_values(study(1, *given), "nodule", ())
+    assert values["gradcam", "dice"] == pytest.approx([0.75] * STEPS)
+    assert values["gradcam", "iou"] == pytest.approx([2 / 3] * STEPS)
 
 
 def test_a_consensus_decides_alone_and_an_empty_mask_defines_nothing():
