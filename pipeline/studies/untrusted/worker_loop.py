@@ -76,6 +76,7 @@ def serve(handle: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to everyone; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     job = None
+    gc.disable()  # until the first job has made its imports
     with socket.socket(fileno=handle) as channel, channel.makefile("rb") as messages:
         while True:
             job = _serve_one(channel, messages, job)
@@ -97,6 +98,7 @@ def _serve_one(channel: socket.socket, messages: BinaryIO, job: Job | None) -> J
         os._exit(1)
     if isinstance(message, Job):
         gc.freeze()  # what its import made is there to stay: it is not looked through at every study
+        gc.enable()
         _send(channel, None)
         return message
     assert job is not None  # the parent sends it first
