@@ -20,7 +20,7 @@ QUICK = (
 BY_THE_FOLDER = (
     "the last line cut off", "cases removed", "a shard added", "a link in a file's place",
     "a map of an earlier run altered", "a verdict turned", "equivalent maps hidden", "another case's picture",
-    "another case's volume",
+    "another case's volume", "results laid out otherwise",
     "a picture from elsewhere", "another device", "the end set back", "a study moved to excluded",
     "a study left out of the rows", "a study left out of the cohort", "a study of other bytes", "rows of another run",
     "the table edited", "an event edited, signed", "an event renamed, signed", "the start set back",

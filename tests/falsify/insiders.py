@@ -1,5 +1,6 @@
 """What whoever holds the key can do: every hash, signature and page fits, and only computing again tells."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 from pipeline.conclusions.conclude import conclude, shown_in
 from pipeline.conclusions.equivalent_maps import equivalent_maps, mapped_places
 from pipeline.conclusions.per_study_csv import columns_of, per_study_csv
+from pipeline.findings.custody.recorded_files import digest_of_file
 from pipeline.findings.results import load_results
 from pipeline.findings.scores import Score
 from pipeline.findings.shards import map_digest, read_shard, write_shard
@@ -330,6 +332,18 @@ def last_digit(results: dict) -> None:
     estimate["low"] = round(estimate["low"] + 1e-8, 8)
 
 
+def laid_out_otherwise(world: World) -> None:
+    """Write the same results in more lines: what is signed could then say more than is looked at."""
+    path = world.run / "results.json"
+
+    def lay_out(entry: dict) -> None:
+        if entry["event"] == "results.written":
+            path.write_text(json.dumps(json.loads(path.read_text()), indent=2))
+            entry["body"]["files"][path.name] = digest_of_file(path)
+
+    sign_anew(world.run, edit=lay_out)
+
+
 def everywhere(results: dict) -> None:
     """Narrow every interval, of estimates and of verdicts: no other place contradicts it."""
     for each in (*results["estimates"], *(verdict["estimate"] for verdict in results["verdicts"])):
@@ -340,6 +354,7 @@ def everywhere(results: dict) -> None:
 INSIDERS = (
     Falsification("a verdict turned", results(verdict), "50 results: results.json: verdicts.0.answer"),
     Falsification("a bound moved by its last digit", results(last_digit), "50 results: results.json: estimates"),
+    Falsification("results laid out otherwise", laid_out_otherwise, "50 results: results.json is not written as a run"),
     Falsification("scores beyond their scale", rows(beyond), "50 results: nothing follows from the rows"),
     Falsification("all bounds narrowed", results(everywhere), "50 results: results.json: estimates"),
     Falsification("an estimate raised", results(bound), "50 results: results.json: estimates"),
@@ -347,7 +362,7 @@ INSIDERS = (
     Falsification("equivalent maps hidden", results(lambda all: all.update(equivalent_methods=[])), "52 equivalent"),
     Falsification(
         "another case's picture",
-        results(lambda all: all["cases"][0].update(panels=all["cases"][1]["panels"])),
+        results(lambda all: all["cases"][0].update({key: all["cases"][1][key] for key in ("panels", "picture")})),
         "53 pictures",
     ),
     Falsification(

@@ -6,6 +6,7 @@ __all__ = ["MUTANTS"]
 
 
 COMMANDS = "tests/flows/commands/test_verify.py"
+PROCESSORS = ("tests/flows/commands/test_other_processors.py", "-k", "rounding or threshold")
 
 
 def found(*names: str) -> tuple[str, ...]:
@@ -81,8 +82,27 @@ MUTANTS: list[Mutant] = [
     ),
     *of(
         "pipeline/verify/conclusions.py",
+        ("rel_tol=_RELATIVE, abs_tol=_ABSOLUTE", "rel_tol=1e-7, abs_tol=_ABSOLUTE"),
+        ("rel_tol=_RELATIVE, abs_tol=_ABSOLUTE", "rel_tol=_RELATIVE, abs_tol=1e-8"),
+        ("rel_tol=_RELATIVE, abs_tol=_ABSOLUTE", "rel_tol=0.0, abs_tol=_ABSOLUTE"),
+        ("    return (type(expected), expected) == (type(actual), actual)", "    return expected == actual"),
+        tests=PROCESSORS,
+    ),
+    *of(
+        "pipeline/runs/verify_archive.py",
+        ("rel_tol=_MEASURED, abs_tol=_MEASURED**2", "rel_tol=2 * _MEASURED, abs_tol=_MEASURED**2"),
+        ("rel_tol=_MEASURED, abs_tol=_MEASURED**2", "rel_tol=_MEASURED, abs_tol=_MEASURED"),
+        ("max(1, _MEASURED * abs(then))", "_MEASURED * abs(then)"),
+        ("max(1, _MEASURED * abs(then))", "1"),
+        ("max(1, _MEASURED * abs(then))", "max(1, 2 * _MEASURED * abs(then))"),
+        ("    return (type(then), then) == (type(now), now)", "    return then == now"),
+        tests=PROCESSORS,
+    ),
+    *of(
+        "pipeline/verify/conclusions.py",
         ("    if place is not None:\n        sentence", "    if False:\n        sentence"),
-        ("return None if (type(expected), expected) == (type(actual), actual) else place", "return None"),
+        ("return None if is_like(expected, actual) else place", "return None"),
+        ("    elif (run.path / RESULTS_FILE).read_bytes() != _as_written(run.results):", "    elif False:"),
         ("if not _holds(path, per_study_csv(audits, run.spec.metrics, columns_of(audits))):", "if False:"),
         ("    if groups != run.results.equivalent_methods:", "    if False:"),
         ("        if name is not None and name not in pictures:", "        if False:"),
@@ -90,6 +110,7 @@ MUTANTS: list[Mutant] = [
         ("        if case.volume not in (None, volume_name(case.study)):", "        if False:"),
         tests=found(
             "a verdict turned",
+            "results laid out otherwise",
             "the table edited",
             "equivalent maps hidden",
             "another case's picture",
