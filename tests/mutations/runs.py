@@ -20,6 +20,18 @@ LOCKING = (
 
 MUTANTS: list[Mutant] = [
     *of(
+        "pipeline/runs/shared/turns.py",
+        ("        if hands.hold_any:\n            yield None  #", "        if False:\n            yield None  #"),
+        (
+            "                if hands.hold_any:\n                    yield None",
+            "                if False:\n                    yield None",
+        ),
+        ("                is_mine = hands.take(shard)\n", "                is_mine = hands.take(shard) or True\n"),
+        ("                if run.is_done(shard):\n", "                if False:\n"),
+        ("                hands.let_go_of_done()\n", ""),
+        tests=("tests/pipeline/runs/shared/test_turns.py", "-k", "share or asked_for or stays or once"),
+    ),
+    *of(
         "pipeline/findings/custody/chain.py",
         ("if entry.previous != tail.hash:", "if False:"),
         ("if tail.time is not None and entry.time <= tail.time:", "if False:"),

@@ -103,6 +103,9 @@ MUTANTS = [
             'if not self.inside.any():\n            return np.full(shape, names.index("outside"), np.uint8)',
             "if False:\n            pass",
         ),
+        ("min(int(_FINEST_MM * ON_THE_LINE / spacing), size // fewest)", "int(_FINEST_MM * ON_THE_LINE / spacing)"),
+        ("_FINEST_MM * ON_THE_LINE / spacing", "_FINEST_MM / spacing"),
+        ("min(int(_FINEST_MM * ON_THE_LINE / spacing), size // fewest)", "1"),
         ("others = inside[box] != inside[at]", "others = ~inside[box]"),
         ("largest = np.flatnonzero(voxels == voxels.max())", "largest = np.flatnonzero(voxels > 0)"),
         (
