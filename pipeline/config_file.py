@@ -51,6 +51,7 @@ __all__ = [
 Key = tuple[str | int, ...]
 """A place in the configuration: names and list positions."""
 
+_LOCK = ".lock.yaml"
 _ROUNDS = 12  # a repaired value can only uncover the faults of the level above it
 
 
@@ -180,6 +181,9 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: must hold keys such as name, archive, model, prepare; it holds {content!r:.60}")
+    if "locked_at" in content and path.name.endswith(_LOCK):
+        audit = path.name.removesuffix(_LOCK)
+        raise ConfigError(f"{path}: is the lock of an audit; give the audit itself, {audit}.yaml, which finds its lock")
     document = Document(path, content, dict(_lines(node, ())))
     for override in overrides:
         document = overridden(document, override)

@@ -103,3 +103,13 @@ def test_an_override_that_cannot_be_set(load, override, words):
 @pytest.mark.parametrize(("given", "read"), [("auto", ("auto",)), (["a", "b"], ("a", "b"))])
 def test_one_layer_may_stand_without_a_list(load, given, read):
     assert load(changed(CONTENT, {"model.layers": given})).model.layers == read
+
+
+def test_a_lock_in_an_audits_place_is_told_in_one_line(tmp_path):
+    path = tmp_path / "nodule-ct.lock.yaml"
+    path.write_text('{"schema_version": 2, "audit": "Nodule CT", "locked_at": "2026-11-30T09:12:34+00:00"}')
+    with pytest.raises(ConfigError) as told:
+        load_config(path)
+    assert str(told.value) == (
+        f"{path}: is the lock of an audit; give the audit itself, nodule-ct.yaml, which finds its lock"
+    )
