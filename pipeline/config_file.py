@@ -35,6 +35,7 @@ from pipeline.config_experiments import (
 )
 from pipeline.config_statements import ChangeConfig, StatementsConfig
 from pipeline.errors import ConfigError
+from pipeline.vocabulary import LOCK_ENDING
 
 __all__ = [
     "ConfigFaultsError",
@@ -51,7 +52,6 @@ __all__ = [
 Key = tuple[str | int, ...]
 """A place in the configuration: names and list positions."""
 
-_LOCK = ".lock.yaml"
 _ROUNDS = 12  # a repaired value can only uncover the faults of the level above it
 
 
@@ -181,8 +181,8 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: must hold keys such as name, archive, model, prepare; it holds {content!r:.60}")
-    if "locked_at" in content and path.name.endswith(_LOCK):
-        audit = path.name.removesuffix(_LOCK)
+    if "locked_at" in content and path.name.endswith(LOCK_ENDING):
+        audit = path.name.removesuffix(LOCK_ENDING)
         raise ConfigError(f"{path}: is the lock of an audit; give the audit itself, {audit}.yaml, which finds its lock")
     document = Document(path, content, dict(_lines(node, ())))
     for override in overrides:

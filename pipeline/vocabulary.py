@@ -26,6 +26,7 @@ __all__ = [
     "KNOWN_TO_MISLEAD",
     "LESION_FEATURES",
     "LESION_STRATA",
+    "LOCK_ENDING",
     "NOTHING",
     "NO_FINDING",
     "OTHER_READERS",
@@ -286,6 +287,9 @@ FIDELITY: Final[Mapping[Fidelity, str]] = {
 
 CONSENSUS: Final = "consensus:"
 """The beginning of the names of readers that are none: they agree with those they are made of by making."""
+
+LOCK_ENDING: Final = ".lock.yaml"
+"""What an audit's lock is called: ``audit.yaml`` has ``audit.lock.yaml``."""
 
 OTHER_READERS: Final = "with other readers too"
 """How the rule of a criterion ends that is about readers like these, and not about these alone."""

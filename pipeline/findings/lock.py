@@ -14,6 +14,7 @@ from pipeline.files import written
 from pipeline.findings.custody.site_key import SiteKey, verify_signature
 from pipeline.findings.facts import Amendment, RegisterMark, TimeStamp
 from pipeline.findings.frozen_model import FrozenModel
+from pipeline.vocabulary import LOCK_ENDING
 
 __all__ = ["Fixed", "LockFile", "cohort_digest", "fixed_by", "lock_path", "read_lock", "save_lock"]
 
@@ -109,7 +110,7 @@ def cohort_digest(studies: Mapping[str, str]) -> str:
 
 def lock_path(config_path: Path) -> Path:
     """Return where the lock of a configuration lies: ``audit.yaml`` has ``audit.lock.yaml``."""
-    return config_path.with_name(f"{config_path.stem}.lock.yaml")
+    return config_path.with_name(f"{config_path.stem}{LOCK_ENDING}")
 
 
 def save_lock(config_path: Path, lock: LockFile) -> Path:

@@ -16,7 +16,7 @@ from pipeline.findings.frozen_model import FrozenModel
 from pipeline.findings.members.member import Member
 from pipeline.findings.members.table import MemberTable
 from pipeline.findings.recipes import Place, Recipes
-from pipeline.vocabulary import Family
+from pipeline.vocabulary import LOCK_ENDING, Family
 
 __all__ = [
     "COHORT_FILE",
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 SPEC_FILE, COHORT_FILE, LEDGER_FILE = "run.json", "cohort.json", "ledger.jsonl"
-LOCK_FILE = "audit.lock.yaml"
+LOCK_FILE = f"audit{LOCK_ENDING}"
 """The lock as it lay beside the configuration at the start, where there was one."""
 
 SOURCES_FILE = "private/sources.json"

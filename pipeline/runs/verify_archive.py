@@ -2,11 +2,12 @@
 
 import math
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from pipeline.errors import AuditError, InternalError, Stage
 from pipeline.evidence.localisation.tuning import RegionRules
 from pipeline.experiments.anew import chosen_otherwise, tried_anew
 from pipeline.findings.carried import Carried
-from pipeline.findings.scores import MapScores
 from pipeline.findings.shards import Maps, load_maps, map_key
 from pipeline.findings.spec import Member
 from pipeline.findings.study_audit import StudyAudit
@@ -24,7 +24,7 @@ from pipeline.runs.run import Run
 from pipeline.studies.file_hashes import FileHashes, open_file_hashes
 from pipeline.studies.study import PASSING
 from pipeline.studies.untrusted.workers import WorkerPool
-from pipeline.verify.conclusions import first_difference
+from pipeline.verify.conclusions import first_difference, is_the_same
 from pipeline.verify.failure import Failure, FailureKind
 from pipeline.walk.alignment import with_layers
 from pipeline.walk.auditor import Auditor, open_auditor, open_scorer
@@ -108,12 +108,12 @@ def _measured_otherwise(scorer: Auditor, folder: Path, source: StudySource, audi
     then, now = audit.model_dump(mode="json"), again.model_dump(mode="json")
     differing = [name for name in then if not _is_like(then[name], now[name])]
     if differing == ["map_scores"]:
-        return _first_difference(audit.map_scores, again.map_scores)
+        return _other_score(then["map_scores"], now["map_scores"])
     return f"{differing[0]} is read otherwise now" if differing else None
 
 
 def _is_like(then: object, now: object) -> bool:
-    """Tell whether two JSON values are the same up to what processors and a batch round otherwise."""
+    """Tell whether two JSON values are the same up to what processors round otherwise."""
     return first_difference(then, now, is_like=_is_measured_alike) is None
 
 
@@ -122,20 +122,16 @@ def _is_measured_alike(then: object, now: object) -> bool:
         return math.isclose(then, now, rel_tol=_MEASURED, abs_tol=_MEASURED**2)
     if type(then) is type(now) is int:
         return abs(then - now) <= _MEASURED * abs(then)  # voxels; lesions and marks are fewer, and exact
-    return (type(then), then) == (type(now), now)
+    return is_the_same(then, now)
 
 
-def _first_difference(then: tuple[MapScores, ...], now: tuple[MapScores, ...]) -> str:
+def _other_score(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> str:
     for entry, other in zip(then, now, strict=False):
-        if not _is_like(entry.model_dump(mode="json"), other.model_dump(mode="json")):
-            scores = {score.name: score.model_dump(mode="json") for score in other.scores}
-            wrong = [
-                score.name
-                for score in entry.scores
-                if not _is_like(score.model_dump(mode="json"), scores.get(score.name))
-            ]
-            of = f"{entry.method} against {entry.reader or 'no reader'}"
-            return f"{wrong[0] if wrong else 'a fact'} of {of} is measured otherwise now"
+        if not _is_like(entry, other):
+            scores = {score["name"]: score for score in other["scores"]}
+            others = (score["name"] for score in entry["scores"] if not _is_like(score, scores.get(score["name"])))
+            of = f"{entry['method']} against {entry['reader'] or 'no reader'}"
+            return f"{next(others, 'a fact')} of {of} is measured otherwise now"
     return "the record has other scores than are measured now"
 
 

@@ -21,7 +21,7 @@ LOCKING = (
 MUTANTS: list[Mutant] = [
     *of(
         "pipeline/runs/shared/turns.py",
-        ("        if hands.hold_any:\n            yield None  #", "        if False:\n            yield None  #"),
+        ("while missing or hands.hold_any:", "while missing:"),
         (
             "                if hands.hold_any:\n                    yield None",
             "                if False:\n                    yield None",

@@ -194,8 +194,7 @@ class UnitTable:
     @property
     def map_names(self) -> tuple[str, ...]:
         """The names of their maps in the order in which they come."""
-        numbers, first = np.unique(self.columns.maps[self.rows], return_index=True)
-        ordered = numbers[np.argsort(first)].tolist()
+        ordered = _in_order(self.columns.maps[self.rows])
         return tuple(dict.fromkeys(name for number in ordered for name in self.columns.map_names[number]))
 
     def where(self, chosen: NDArray[np.bool_]) -> "UnitTable":

@@ -36,7 +36,7 @@ def shards_in_turn(
     """
     missing = [shard for shard in (range(run.spec.shards) if among is None else among) if not run.is_done(shard)]
     with _Hands(run) as hands:
-        while missing:
+        while missing or hands.hold_any:  # what was begun last is still being worked: to end would let go of it
             before = len(missing)
             for shard in tuple(missing):
                 if not run.is_ready(shard):
@@ -52,7 +52,7 @@ def shards_in_turn(
                     continue
                 missing.remove(shard)
                 hands.let_go_of_done()
-            if missing and len(missing) == before:
+            if len(missing) == before:
                 if hands.hold_any:
                     yield None
                     hands.let_go_of_all()
@@ -60,8 +60,6 @@ def shards_in_turn(
                     pause()
                 else:
                     return
-        if hands.hold_any:
-            yield None  # those begun last are still being worked: to end here would let go of them
 
 
 class _Hands(AbstractContextManager["_Hands"]):

@@ -28,7 +28,7 @@ MUTANTS = [
         ("inside &= columns.positive[rows]", "pass"),
         ("np.logical_or.reduce(read), code=RESERVED.index(NOT_READ)", "np.logical_or.reduce(read), 1.0"),
         ("scores.replaced(np.logical_or.reduce(read),", "scores.replaced(np.ones(len(scores.codes), dtype=bool),"),
-        ("ordered = numbers[np.argsort(first)].tolist()", "ordered = numbers.tolist()"),
+        ("distinct[np.argsort(first)].tolist()", "distinct.tolist()"),
         ("kind = kind * (int(values.max(initial=0)) + 1) + values", "kind = values"),
         ("np.where(absent, absent, recorded.codes)", "recorded.codes"),
         ("chance == chance}", "True}"),
